@@ -1,0 +1,1 @@
+//! pysync-critical-section

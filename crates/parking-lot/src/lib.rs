@@ -1,0 +1,1 @@
+//! pysync-parking-lot
