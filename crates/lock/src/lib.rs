@@ -1,1 +1,83 @@
-//! pysync-lock
+//! CPython's locks in Rust: one-byte locks that are fair, timed, interruptible, fork-safe and
+//! model-checkable.
+//!
+//! | type | bytes | for |
+//! |---|---|---|
+//! | [`Mutex`] | 1 | mutual exclusion; fair after 1 ms, with timeouts and flags |
+//! | [`RecursiveMutex`] | 24 | a mutex that its owner may lock again |
+//! | [`RwMutex`] | 8 | many readers or one writer, writers first |
+//! | [`SeqLock`] | 4 | readers that write nothing |
+//! | [`Event`] | 1 | something that happens once |
+//! | [`OnceFlag`] | 1 | something that is to succeed once |
+//! | [`RawMutex`] | 8 | the lock below the parking lot |
+//!
+//! (`usize` is 8 bytes here.) All work in a `static`, and zeroed memory is a valid unlocked or
+//! unset one. They guard no data; [`guarded`] has the types that do. Waiting threads sleep in
+//! `pysync_parking_lot`; nothing is allocated.
+//!
+//! ```
+//! use pysync_lock::guarded::Mutex;
+//! use std::thread;
+//!
+//! static TOTAL: Mutex<u64> = Mutex::new(0);
+//!
+//! thread::scope(|scope| {
+//!     for _ in 0..4 {
+//!         scope.spawn(|| (0..1000).for_each(|_| *TOTAL.lock() += 1));
+//!     }
+//! });
+//! assert_eq!(*TOTAL.lock(), 4000);
+//! ```
+//!
+//! # Inside a runtime
+//! Each blocking method has an `_in` twin that takes a
+//! [`Runtime`](pysync_parking_lot::Runtime): how to detach around a sleep, run pending calls
+//! after a signal, name a thread, and die. The plain ones are the twins for
+//! [`Native`](pysync_parking_lot::Native).
+//!
+//! # Model checking
+//! Built with `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` the locks stand on that checker's
+//! atomics, and code that uses them can be modelled:
+//!
+//! ```
+//! # #[cfg(loom)]
+//! loom::model(|| {
+//!     use pysync_lock::Mutex;
+//!     use std::sync::Arc;
+//!
+//!     let lock = Arc::new(Mutex::new());
+//!     let other = loom::thread::spawn({
+//!         let lock = lock.clone();
+//!         move || {
+//!             lock.lock();
+//!             lock.unlock();
+//!         }
+//!     });
+//!     lock.lock();
+//!     lock.unlock();
+//!     other.join().unwrap();
+//! });
+//! ```
+//!
+//! # Mirrors
+//! `Python/lock.c`, `pycore_lock.h` and `cpython/lock.h` as of CPython 3.13.15, in whose order
+//! the modules stand.
+
+mod event;
+mod flags;
+pub mod guarded;
+mod mutex;
+mod once;
+mod recursive_mutex;
+mod rw_mutex;
+mod seq_lock;
+mod trace;
+
+pub use event::Event;
+pub use flags::{LockFlags, LockStatus, NotLocked, NotOwner};
+pub use mutex::Mutex;
+pub use once::OnceFlag;
+pub use pysync_parking_lot::RawMutex;
+pub use recursive_mutex::RecursiveMutex;
+pub use rw_mutex::RwMutex;
+pub use seq_lock::SeqLock;

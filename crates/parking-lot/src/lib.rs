@@ -1,1 +1,68 @@
-//! pysync-parking-lot
+//! Park and unpark threads by address: CPython's parking lot in Rust.
+//!
+//! A *parking lot* is a table of sleeping threads, keyed by the address that each of them waits
+//! on. With it a lock needs no more room than its state does, a byte in the case of
+//! `pysync_lock::Mutex`, and still puts its waiters to sleep: the queue lives in the table, the
+//! entries on the waiters' stacks, and nothing is allocated.
+//!
+//! - [`park`] checks a word and sleeps, as one step; [`unpark`] wakes the longest sleeper of an
+//!   address and runs a callback before anyone can park there again; [`unpark_all`] wakes all.
+//! - [`Semaphore`] is what one thread sleeps on; [`RawMutex`] the lock of the table's buckets.
+//! - [`Runtime`] is what a wait asks of an interpreter around it; [`Native`] is the answer of a
+//!   program that has none.
+//! - [`after_fork`] empties the table in a child; [`register_fork_handler`] sees to it.
+//!
+//! # Example: an event in a dozen lines
+//! ```
+//! use pysync_parking_lot::{park, unpark_all};
+//! use std::sync::atomic::{AtomicU8, Ordering::*};
+//!
+//! static EVENT: AtomicU8 = AtomicU8::new(0);
+//!
+//! let waiter = std::thread::spawn(|| {
+//!     while EVENT.load(Acquire) == 0 {
+//!         park(&EVENT, 0, None, std::ptr::null_mut(), false);
+//!     }
+//! });
+//! EVENT.store(1, Release);
+//! unpark_all(&EVENT);
+//! waiter.join().unwrap();
+//! ```
+//!
+//! # Model checking
+//! Built with `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`, the crate stands on that checker's
+//! atomics, so that code on top of it can be modelled with it. `new` is not `const` there, there
+//! is one bucket, and `park` must be called inside the model.
+//!
+//! # Mirrors
+//! `Python/parking_lot.c`, `pycore_parking_lot.h`, `pycore_semaphore.h` and the raw mutex of
+//! `lock.c`, as of CPython 3.13.15. Items cite their C as `CPython: FILE:Lnn symbol`.
+
+mod bucket;
+mod deadline;
+mod fork;
+mod latch;
+mod park_word;
+mod parking_lot;
+#[doc(hidden)]
+pub mod primitive;
+mod raw_mutex;
+mod runtime;
+mod semaphore;
+mod trace;
+mod wait_queue;
+
+#[doc(hidden)]
+pub use bucket::bucket_locks_held;
+pub use deadline::{Deadline, monotonic_now};
+pub use fork::{after_fork, register_fork_handler};
+pub use park_word::ParkWord;
+pub use parking_lot::{
+    ParkStatus, Unparked, park, park_until_in, unpark, unpark_all, unpark_all_with,
+};
+pub use raw_mutex::RawMutex;
+pub use runtime::{Native, PendingCallError, Runtime, ThreadHooks};
+pub use semaphore::Semaphore;
+#[cfg(any(loom, shuttle))]
+#[doc(hidden)]
+pub use semaphore::platform::set_clock_step;

@@ -1,0 +1,90 @@
+use std::fmt;
+
+use bitflags::bitflags;
+
+/// Bit 0 of a mutex, an event or a once flag.
+///
+/// CPython: Include/cpython/lock.h:L5 _Py_UNLOCKED
+pub(crate) const UNLOCKED: u8 = 0;
+/// CPython: Include/cpython/lock.h:L6 _Py_LOCKED
+pub(crate) const LOCKED: u8 = 1;
+/// Threads may be parked on the word.
+///
+/// CPython: Include/internal/pycore_lock.h:L17 _Py_HAS_PARKED
+pub(crate) const HAS_PARKED: u8 = 2;
+/// A once flag that is done for good.
+///
+/// CPython: Include/internal/pycore_lock.h:L18 _Py_ONCE_INITIALIZED
+pub(crate) const ONCE_INITIALIZED: u8 = 4;
+
+bitflags! {
+    /// What a lock may do while it waits. The empty set neither detaches nor heeds signals
+    /// (`_Py_LOCK_DONT_DETACH`).
+    ///
+    /// CPython: Include/internal/pycore_lock.h:L41 _PyLockFlags
+    #[doc(alias("_PyLockFlags", "_Py_LOCK_DONT_DETACH"))]
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub struct LockFlags: u32 {
+        // L43: the empty set.
+        /// Detach the thread from its runtime while it sleeps.
+        // L46
+        #[doc(alias = "_PY_LOCK_DETACH")]
+        const DETACH = 1;
+        /// When a signal interrupts the wait, run the runtime's pending calls; the wait goes on
+        /// if they succeed and ends as [`LockStatus::Interrupted`] if not.
+        // L49
+        #[doc(alias = "_PY_LOCK_HANDLE_SIGNALS")]
+        const HANDLE_SIGNALS = 2;
+        /// When a signal interrupts the wait, end it as [`LockStatus::Interrupted`] and run
+        /// nothing; stronger than `HANDLE_SIGNALS`. New in CPython 3.15.
+        // Deviation D04: from 3.15, whose locks have it.
+        #[doc(alias = "_PY_FAIL_IF_INTERRUPTED")]
+        const FAIL_IF_INTERRUPTED = 4;
+    }
+}
+
+/// How a timed or interruptible lock ended.
+///
+/// CPython: Include/pythread.h:L12 PyLockStatus
+#[doc(alias = "PyLockStatus")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+#[must_use]
+pub enum LockStatus {
+    /// The timeout ran out first; the lock is not held.
+    // L13
+    #[doc(alias = "PY_LOCK_FAILURE")]
+    Failure = 0,
+    /// The caller holds the lock.
+    // L14
+    #[doc(alias = "PY_LOCK_ACQUIRED")]
+    Acquired = 1,
+    /// A signal came and the flags asked for it; the lock is not held.
+    // L15
+    #[doc(alias = "PY_LOCK_INTR")]
+    Interrupted = 2,
+}
+
+/// The lock to be unlocked is not locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotLocked;
+
+impl fmt::Display for NotLocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lock is not locked")
+    }
+}
+
+impl std::error::Error for NotLocked {}
+
+/// The recursive mutex to be unlocked is not held by the calling thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOwner;
+
+impl fmt::Display for NotOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the recursive mutex is not held by the current thread")
+    }
+}
+
+impl std::error::Error for NotOwner {}

@@ -1,0 +1,130 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use pysync_parking_lot::primitive::{UnsafeCell, const_fn};
+
+use crate::OnceFlag;
+
+/// A cell that is written once, by whoever comes first, and read by everybody.
+///
+/// A failed or panicking initialisation leaves it empty for the next one. Usable in a `static`.
+///
+/// ```
+/// use pysync_lock::guarded::OnceCell;
+///
+/// static NAME: OnceCell<String> = OnceCell::new();
+/// assert_eq!(NAME.get(), None);
+/// assert_eq!(NAME.get_or_init(|| "pysync".into()), "pysync");
+/// assert_eq!(NAME.set("other".into()), Err("other".into()));
+/// ```
+pub struct OnceCell<T> {
+    once: OnceFlag,
+    // Initialised once `once` is.
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+// SAFETY: written under the once flag, then only shared; whoever initialises sends the value to
+// whoever drops it.
+unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
+
+impl<T> OnceCell<T> {
+    const_fn! {
+        /// An empty cell.
+        pub const fn new() -> Self {
+            Self { once: OnceFlag::new(), value: UnsafeCell::new(MaybeUninit::uninit()) }
+        }
+    }
+
+    /// The value, if there is one. Never blocks.
+    #[inline]
+    pub fn get(&self) -> Option<&T> {
+        // SAFETY: initialised, and from then on nobody writes while the cell is shared.
+        self.once
+            .is_initialized()
+            .then(|| self.value.with(|value| unsafe { (*value).assume_init_ref() }))
+    }
+
+    /// The value, if there is one.
+    pub fn get_mut(&mut self) -> Option<&mut T> {
+        // SAFETY: initialised, and the cell is ours alone.
+        self.once
+            .is_initialized()
+            .then(|| self.value.with_mut(|value| unsafe { (*value).assume_init_mut() }))
+    }
+
+    /// Fills the cell. Blocks while another thread is trying to.
+    ///
+    /// # Errors
+    /// `value` itself, if the cell is full.
+    pub fn set(&self, value: T) -> Result<(), T> {
+        let mut value = Some(value);
+        self.get_or_init(|| value.take().expect("called once"));
+        value.map_or(Ok(()), Err)
+    }
+
+    /// The value; the first caller makes it, others wait for it.
+    ///
+    /// # Panics
+    /// If `f` does; the cell stays empty. An `f` that asks the same cell waits for itself,
+    /// forever.
+    #[inline]
+    pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
+        match self.get_or_try_init(|| Ok::<T, Infallible>(f())) {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The value; the first caller makes it, others wait for it.
+    ///
+    /// # Errors
+    /// What `f` returns; the cell stays empty, and the next caller tries again.
+    ///
+    /// # Panics
+    /// As for [`get_or_init`](Self::get_or_init).
+    pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        self.once.call_once(|| {
+            let value = f()?;
+            // SAFETY: nobody reads before the flag says so, and the flag lets in one at a time.
+            self.value.with_mut(|slot| unsafe { (*slot).write(value) });
+            Ok(())
+        })?;
+        Ok(self.get().expect("initialised just now or before"))
+    }
+
+    /// The value, leaving the cell empty.
+    pub fn take(&mut self) -> Option<T> {
+        std::mem::take(self).into_inner()
+    }
+
+    /// The value, if there is one.
+    pub fn into_inner(mut self) -> Option<T> {
+        let full = self.once.is_initialized();
+        // The value is moved out, so that dropping `self` must find the cell empty.
+        self.once = OnceFlag::new();
+        // SAFETY: initialised, and not dropped twice thanks to the line above.
+        full.then(|| self.value.with(|value| unsafe { (*value).assume_init_read() }))
+    }
+}
+
+impl<T> Drop for OnceCell<T> {
+    fn drop(&mut self) {
+        if let Some(value) = self.get_mut() {
+            // SAFETY: initialised, and nobody looks again.
+            unsafe { std::ptr::drop_in_place(value) };
+        }
+    }
+}
+
+impl<T> Default for OnceCell<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for OnceCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnceCell").field(&self.get()).finish()
+    }
+}

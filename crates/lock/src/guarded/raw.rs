@@ -1,0 +1,157 @@
+//! The locks as `lock_api` wants them.
+
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use lock_api::{GetThreadId, GuardSend, RawMutexTimed};
+use pysync_parking_lot::{Native, Runtime};
+
+use crate::{LockFlags, LockStatus};
+
+/// `lock_api` builds locks in const contexts, which models cannot: theirs are made on first use.
+macro_rules! adapter {
+    ($(#[$meta:meta])* $name:ident($lock:ty)) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        #[repr(transparent)]
+        pub struct $name(
+            #[cfg(not(any(loom, shuttle)))] $lock,
+            #[cfg(any(loom, shuttle))] once_cell::sync::OnceCell<$lock>,
+        );
+
+        impl $name {
+            const fn new() -> Self {
+                #[cfg(not(any(loom, shuttle)))]
+                return Self(<$lock>::new());
+                #[cfg(any(loom, shuttle))]
+                return Self(once_cell::sync::OnceCell::new());
+            }
+
+            /// The lock itself, for its `after_fork`.
+            #[inline]
+            pub fn get(&self) -> &$lock {
+                #[cfg(not(any(loom, shuttle)))]
+                return &self.0;
+                #[cfg(any(loom, shuttle))]
+                return self.0.get_or_init(<$lock>::new);
+            }
+        }
+    };
+}
+
+adapter! {
+    /// [`crate::Mutex`] for `lock_api`.
+    RawMutex(crate::Mutex)
+}
+
+adapter! {
+    /// [`crate::RwMutex`] for `lock_api`.
+    RawRwLock(crate::RwMutex)
+}
+
+// SAFETY: the mutex excludes, and may be unlocked by any thread, moved and dropped while locked.
+// Nothing in it unwinds once it has locked.
+unsafe impl lock_api::RawMutex for RawMutex {
+    const INIT: Self = Self::new();
+    type Guard = GuardSend;
+
+    #[inline]
+    fn lock(&self) -> GuardSend {
+        self.get().lock();
+        GuardSend::new()
+    }
+
+    #[inline]
+    fn try_lock(&self) -> Option<GuardSend> {
+        self.get().try_lock().then_some(GuardSend::new())
+    }
+
+    #[inline]
+    unsafe fn unlock(&self, _: GuardSend) {
+        self.get().unlock();
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.get().is_locked()
+    }
+}
+
+// SAFETY: as above; a failed attempt leaves nothing locked.
+unsafe impl RawMutexTimed for RawMutex {
+    type Duration = Duration;
+    type Instant = Instant;
+
+    fn try_lock_for(&self, timeout: Duration) -> Option<GuardSend> {
+        let status = self.get().lock_timed(Some(timeout), LockFlags::DETACH);
+        (status == LockStatus::Acquired).then_some(GuardSend::new())
+    }
+
+    fn try_lock_until(&self, deadline: Instant) -> Option<GuardSend> {
+        self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
+    }
+}
+
+// SAFETY: writers exclude everybody, readers exclude writers; any thread may unlock, and nothing
+// unwinds once it has locked.
+unsafe impl lock_api::RawRwLock for RawRwLock {
+    const INIT: Self = Self::new();
+    type SharedGuard = GuardSend;
+    type ExclusiveGuard = GuardSend;
+
+    #[inline]
+    fn lock_shared(&self) -> GuardSend {
+        self.get().read_lock();
+        GuardSend::new()
+    }
+
+    #[inline]
+    fn try_lock_shared(&self) -> Option<GuardSend> {
+        self.get().try_read_lock().then_some(GuardSend::new())
+    }
+
+    #[inline]
+    unsafe fn unlock_shared(&self, _: GuardSend) {
+        self.get().read_unlock();
+    }
+
+    #[inline]
+    fn lock_exclusive(&self) -> GuardSend {
+        self.get().write_lock();
+        GuardSend::new()
+    }
+
+    #[inline]
+    fn try_lock_exclusive(&self) -> Option<GuardSend> {
+        self.get().try_write_lock().then_some(GuardSend::new())
+    }
+
+    #[inline]
+    unsafe fn unlock_exclusive(&self, _: GuardSend) {
+        self.get().write_unlock();
+    }
+
+    #[inline]
+    fn is_locked(&self) -> bool {
+        self.get().is_locked()
+    }
+
+    #[inline]
+    fn is_locked_exclusive(&self) -> bool {
+        self.get().is_write_locked()
+    }
+}
+
+/// The calling thread's ident, for `lock_api`'s reentrant mutex.
+#[derive(Debug)]
+pub struct ThreadIdent;
+
+// SAFETY: idents differ between living threads.
+unsafe impl GetThreadId for ThreadIdent {
+    const INIT: Self = Self;
+
+    fn nonzero_thread_id(&self) -> NonZeroUsize {
+        let ident = usize::try_from(Native::thread_ident()).ok();
+        ident.and_then(NonZeroUsize::new).expect("a thread ident is an address")
+    }
+}

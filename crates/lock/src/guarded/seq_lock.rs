@@ -1,0 +1,81 @@
+use std::fmt;
+use std::mem::MaybeUninit;
+
+use super::words::Words;
+use pysync_parking_lot::primitive::const_fn;
+
+/// A value that is copied out without a lock: a reader that meets a writer tries again.
+///
+/// Readers write nothing and so do not disturb each other. For small values that are read often
+/// and written seldom. The value is copied word by word with relaxed atomics, so that a torn
+/// copy is a thing to throw away and never a data race.
+///
+/// Nothing here parks: readers and writers yield while another writes.
+///
+/// ```
+/// use pysync_lock::guarded::SeqLock;
+///
+/// static POINT: SeqLock<(u64, u64)> = SeqLock::new((0, 0));
+/// POINT.write((3, 4));
+/// assert_eq!(POINT.read(), (3, 4));
+/// ```
+pub struct SeqLock<T> {
+    lock: crate::SeqLock,
+    words: Words<T>,
+}
+
+impl<T: Copy> SeqLock<T> {
+    const_fn! {
+        /// A lock around `value`.
+        pub const fn new(value: T) -> Self {
+            Self { lock: crate::SeqLock::new(), words: Words::new(value) }
+        }
+    }
+
+    /// A copy of the value; yields and tries again for as long as writers interfere.
+    pub fn read(&self) -> T {
+        loop {
+            if let Some(value) = self.try_read() {
+                return value;
+            }
+        }
+    }
+
+    /// A copy of the value, unless a writer interfered. Yields while one is there already.
+    pub fn try_read(&self) -> Option<T> {
+        let sequence = self.lock.begin_read();
+        let copy: MaybeUninit<T> = self.words.load();
+        // SAFETY: nobody wrote between the first word and the last, so that the copy is one that
+        // a writer stored whole.
+        self.lock.end_read(sequence).then(|| unsafe { copy.assume_init() })
+    }
+
+    /// Replaces the value; yields while another thread writes.
+    pub fn write(&self, value: T) {
+        self.lock.lock_write();
+        self.words.store(value);
+        self.lock.unlock_write();
+    }
+
+    /// Ends a write that a `fork` cut off, in the child, by storing `value`; false says that
+    /// there was none, and the value is as it was. For the child's one thread.
+    pub fn after_fork(&self, value: T) -> bool {
+        let cut_off = self.lock.after_fork();
+        if cut_off {
+            self.write(value);
+        }
+        cut_off
+    }
+}
+
+impl<T: Copy + Default> Default for SeqLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: Copy + fmt::Debug> fmt::Debug for SeqLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SeqLock").field(&self.read()).finish()
+    }
+}

@@ -1,0 +1,350 @@
+use std::fmt;
+use std::ptr;
+
+use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
+use pysync_parking_lot::primitive::const_fn;
+use pysync_parking_lot::{Deadline, Native, Runtime, park_until_in, unpark_all, unpark_all_with};
+
+/// A writer holds the lock.
+///
+/// CPython: Python/lock.c:L408 _Py_WRITE_LOCKED
+const WRITE_LOCKED: usize = 1;
+/// Threads are parked on the word, or about to be.
+const HAS_PARKED: usize = crate::flags::HAS_PARKED as usize;
+/// CPython: Python/lock.c:L409 _PyRWMutex_READER_SHIFT
+const READER_SHIFT: u32 = 2;
+const ONE_READER: usize = 1 << READER_SHIFT;
+/// CPython: Python/lock.c:L410 _Py_RWMUTEX_MAX_READERS
+const MAX_READERS: usize = usize::MAX >> READER_SHIFT;
+
+/// A readers-writer lock of one word that prefers writers.
+///
+/// | bits | state |
+/// |---|---|
+/// | `0…0 00` | unlocked |
+/// | `n…n 00` | n readers |
+/// | `n…n 10` | n readers, a writer waits; new readers wait behind it |
+/// | `0…0 10` | unlocked, a writer has been woken to take it |
+/// | `0…0 01` | a writer |
+/// | `0…0 11` | a writer, others wait |
+///
+/// As soon as a writer waits, new readers do too, so that readers cannot starve it; writers can
+/// starve readers, and one another. Waits have no timeout: a writer that gave up would leave the
+/// readers behind it waiting for nobody. Not reentrant in any combination: a reader that locks
+/// again behind a waiting writer never returns.
+///
+/// Usable in a `static`; zeroed memory is an unlocked lock. It guards no data of its own: see
+/// [`guarded::RwLock`](crate::guarded::RwLock).
+///
+/// **Fork**: the child inherits the lock as it stood, without the threads that waited. If one
+/// that no longer exists held it, [`after_fork`](Self::after_fork) resets it.
+///
+/// ```
+/// use pysync_lock::RwMutex;
+///
+/// static LOCK: RwMutex = RwMutex::new();
+/// LOCK.read_lock();
+/// assert!(LOCK.try_read_lock());
+/// assert!(!LOCK.try_write_lock());
+/// LOCK.read_unlock();
+/// LOCK.read_unlock();
+/// LOCK.write_lock();
+/// LOCK.write_unlock();
+/// ```
+///
+/// CPython: Include/internal/pycore_lock.h:L192 _PyRWMutex
+#[doc(alias = "_PyRWMutex")]
+#[repr(transparent)]
+pub struct RwMutex {
+    // L193
+    bits: AtomicUsize,
+}
+
+impl RwMutex {
+    const_fn! {
+        /// An unlocked lock.
+        pub const fn new() -> Self {
+            Self { bits: AtomicUsize::new(0) }
+        }
+    }
+
+    /// Locks for reading, blocking while a writer holds the lock or waits for it, through
+    /// signals and detached while it sleeps.
+    ///
+    /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
+    #[doc(alias = "_PyRWMutex_RLock")]
+    pub fn read_lock(&self) {
+        self.read_lock_in::<Native>();
+    }
+
+    /// [`read_lock`](Self::read_lock) in another runtime.
+    ///
+    /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
+    pub fn read_lock_in<R: Runtime>(&self) {
+        // L439
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut bits = self.bits.load(Ordering::Relaxed);
+        // L440-L464
+        while let Err(actual) = self.try_read_lock_from(bits) {
+            bits = actual;
+            // L441-L453: a writer holds the lock or waits for it; wait behind it.
+            if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
+                bits = self.set_parked_and_wait::<R>(bits);
+            }
+        }
+    }
+
+    /// Locks for reading if no writer holds the lock or waits for it; says whether it did. Never
+    /// blocks.
+    pub fn try_read_lock(&self) -> bool {
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut bits = self.bits.load(Ordering::Relaxed);
+        loop {
+            match self.try_read_lock_from(bits) {
+                Ok(()) => return true,
+                Err(actual) if actual & (WRITE_LOCKED | HAS_PARKED) != 0 => return false,
+                Err(actual) => bits = actual,
+            }
+        }
+    }
+
+    /// One step towards a read lock: done, or what the word is instead.
+    ///
+    /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
+    fn try_read_lock_from(&self, bits: usize) -> Result<(), usize> {
+        if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
+            return Err(bits);
+        }
+        // L455-L457: unlocked, or others read.
+        assert!(reader_count(bits) < MAX_READERS, "too many readers");
+        // L458-L462
+        // Ordering: Acquire pairs with the Release of the writer before us.
+        self.bits
+            .compare_exchange_weak(bits, bits + ONE_READER, Ordering::Acquire, Ordering::Relaxed)
+            .map(|_| ())
+    }
+
+    /// Unlocks for reading; the last reader wakes those who wait.
+    ///
+    /// # Panics
+    /// `lock was not read-locked`, and nothing has changed.
+    ///
+    /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
+    #[doc(alias = "_PyRWMutex_RUnlock")]
+    #[track_caller]
+    pub fn read_unlock(&self) {
+        self.read_unlock_in::<Native>();
+    }
+
+    /// [`read_unlock`](Self::read_unlock) in another runtime, which decides what misuse leads to.
+    ///
+    /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
+    #[track_caller]
+    pub fn read_unlock_in<R: Runtime>(&self) {
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut bits = self.bits.load(Ordering::Relaxed);
+        loop {
+            // L471: looked at before it is subtracted, and in every build: an assert after the
+            // fact would leave the word corrupted.
+            if reader_count(bits) == 0 {
+                R::fatal_error("RwMutex::read_unlock", "lock was not read-locked");
+            }
+            // L474-L477
+            if bits == ONE_READER | HAS_PARKED {
+                // Deviation D06: the last reader leaves under the bucket lock. C subtracts first
+                // and wakes second, and where there is nobody to wake, as in the child of a
+                // fork, the word keeps saying that a writer is on its way.
+                // No one else changes the word: whoever waits has parked or is about to, whoever
+                // comes waits, and only a writer clears the bit. So the exchange fails only for
+                // a reader too many, and the next turn says so.
+                let mut released = false;
+                unpark_all_with(&raw const self.bits, |any| {
+                    let left = if any { HAS_PARKED } else { 0 };
+                    // Ordering: Release pairs with the Acquire of the next lock.
+                    released = self
+                        .bits
+                        .compare_exchange(bits, left, Ordering::Release, Ordering::Relaxed)
+                        .is_ok();
+                });
+                if released {
+                    return;
+                }
+                bits = self.bits.load(Ordering::Relaxed);
+                continue;
+            }
+            // L470, L472
+            // Ordering: Release pairs with the Acquire of the writer that follows the readers.
+            match self.bits.compare_exchange_weak(
+                bits,
+                bits - ONE_READER,
+                Ordering::Release,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(actual) => bits = actual,
+            }
+        }
+    }
+
+    /// Locks for writing, blocking while anybody else holds the lock, through signals and
+    /// detached while it sleeps.
+    ///
+    /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
+    #[doc(alias = "_PyRWMutex_Lock")]
+    pub fn write_lock(&self) {
+        self.write_lock_in::<Native>();
+    }
+
+    /// [`write_lock`](Self::write_lock) in another runtime.
+    ///
+    /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
+    pub fn write_lock_in<R: Runtime>(&self) {
+        // L483
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut bits = self.bits.load(Ordering::Relaxed);
+        // L484
+        while let Err(actual) = self.try_write_lock_from(bits) {
+            bits = actual;
+            // L496-L497
+            if bits & !HAS_PARKED != 0 {
+                bits = self.set_parked_and_wait::<R>(bits);
+            }
+        }
+    }
+
+    /// Locks for writing if nobody holds the lock; says whether it did. Never blocks.
+    pub fn try_write_lock(&self) -> bool {
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut bits = self.bits.load(Ordering::Relaxed);
+        loop {
+            match self.try_write_lock_from(bits) {
+                Ok(()) => return true,
+                Err(actual) if actual & !HAS_PARKED != 0 => return false,
+                Err(actual) => bits = actual,
+            }
+        }
+    }
+
+    /// One step towards the write lock: done, or what the word is instead.
+    ///
+    /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
+    fn try_write_lock_from(&self, bits: usize) -> Result<(), usize> {
+        // L485-L487: neither readers nor a writer; threads that are parked may stay so.
+        if bits & !HAS_PARKED != 0 {
+            return Err(bits);
+        }
+        // L488-L493
+        // Ordering: Acquire pairs with the Release of the writer or the readers before us.
+        self.bits
+            .compare_exchange_weak(bits, bits | WRITE_LOCKED, Ordering::Acquire, Ordering::Relaxed)
+            .map(|_| ())
+    }
+
+    /// Unlocks for writing and wakes all who wait.
+    ///
+    /// # Panics
+    /// `lock was not write-locked`, and nothing has changed.
+    ///
+    /// CPython: Python/lock.c:L502 _PyRWMutex_Unlock
+    #[doc(alias = "_PyRWMutex_Unlock")]
+    #[track_caller]
+    pub fn write_unlock(&self) {
+        self.write_unlock_in::<Native>();
+    }
+
+    /// [`write_unlock`](Self::write_unlock) in another runtime, which decides what misuse leads
+    /// to.
+    ///
+    /// CPython: Python/lock.c:L502 _PyRWMutex_Unlock
+    #[track_caller]
+    pub fn write_unlock_in<R: Runtime>(&self) {
+        let key = &raw const self.bits;
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut bits = self.bits.load(Ordering::Relaxed);
+        loop {
+            // L506-L507: in every build, and before the word is touched.
+            if bits & WRITE_LOCKED == 0 {
+                R::fatal_error("RwMutex::write_unlock", "lock was not write-locked");
+            }
+            // L504: whoever waits finds an unlocked word and announces itself anew if it must.
+            // Ordering: Release pairs with the Acquire of the next lock.
+            match self.bits.compare_exchange_weak(bits, 0, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => break,
+                Err(actual) => bits = actual,
+            }
+        }
+        // L509-L511: the lock may be gone by now, its address is only a key.
+        if bits & HAS_PARKED != 0 {
+            unpark_all(key);
+        }
+    }
+
+    /// Whether anybody holds the lock; stale as soon as it returns.
+    pub fn is_locked(&self) -> bool {
+        // Ordering: Relaxed, nothing may be concluded from the answer.
+        self.bits.load(Ordering::Relaxed) & !HAS_PARKED != 0
+    }
+
+    /// Whether a writer holds the lock; stale as soon as it returns.
+    pub fn is_write_locked(&self) -> bool {
+        // Ordering: Relaxed, as above.
+        self.bits.load(Ordering::Relaxed) & WRITE_LOCKED != 0
+    }
+
+    /// Unlocks the lock in the child of a `fork`, whoever held it.
+    ///
+    /// # Safety
+    /// The calling thread is the only one in the process, and no guard of this lock is alive.
+    pub unsafe fn after_fork(&self) {
+        // Ordering: Relaxed, there is nobody to order with.
+        self.bits.store(0, Ordering::Relaxed);
+    }
+
+    /// Announces a waiter and parks it; returns the word as it is afterwards.
+    ///
+    /// CPython: Python/lock.c:L413 rwmutex_set_parked_and_wait
+    #[doc(alias = "rwmutex_set_parked_and_wait")]
+    #[cold]
+    fn set_parked_and_wait<R: Runtime>(&self, bits: usize) -> usize {
+        // L415-L423
+        if bits & HAS_PARKED == 0 {
+            // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
+            if let Err(actual) = self.bits.compare_exchange(
+                bits,
+                bits | HAS_PARKED,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                return actual;
+            }
+        }
+        // L425: however the wait ends, look again.
+        let expected = bits | HAS_PARKED;
+        park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, ptr::null_mut(), true);
+        // L426
+        // Ordering: Relaxed, a hint again.
+        self.bits.load(Ordering::Relaxed)
+    }
+}
+
+/// CPython: Python/lock.c:L431 rwmutex_reader_count
+fn reader_count(bits: usize) -> usize {
+    // L433
+    bits >> READER_SHIFT
+}
+
+impl Default for RwMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RwMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bits = self.bits.load(Ordering::Relaxed);
+        f.debug_struct("RwMutex")
+            .field("writer", &(bits & WRITE_LOCKED != 0))
+            .field("readers", &reader_count(bits))
+            .finish()
+    }
+}

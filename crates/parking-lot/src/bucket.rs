@@ -1,0 +1,144 @@
+//! The table of waiters, by address.
+
+use std::ops::{Deref, DerefMut};
+
+use crate::RawMutex;
+use crate::primitive::{self, UnsafeCell};
+use crate::wait_queue::WaitQueue;
+
+/// A prime, so that the addresses of neighbouring objects spread. Models have one bucket: every
+/// address then collides, and their executions do not depend on where memory happens to lie.
+///
+/// CPython: Python/parking_lot.c:L35 NUM_BUCKETS
+pub(crate) const NUM_BUCKETS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 257 };
+
+/// A queue of waiters behind its lock, alone on its cache line.
+///
+/// CPython: Python/parking_lot.c:L14 Bucket
+// Deviation D02: C packs two buckets to a line; threads on unrelated locks then share it.
+#[repr(align(64))]
+pub(crate) struct Bucket {
+    // L16
+    mutex: RawMutex,
+    // L19-L20: the queue counts its entries.
+    queue: UnsafeCell<WaitQueue>,
+}
+
+// SAFETY: the queue is reached through the lock only.
+unsafe impl Sync for Bucket {}
+
+primitive::model_static! {
+    /// CPython: Python/parking_lot.c:L48 buckets
+    static BUCKETS: [Bucket; NUM_BUCKETS] = {
+        // L49-L50: an empty queue is all zeroes, there are no self-pointers to set up.
+        #[cfg(not(any(loom, shuttle)))]
+        {
+            [const { Bucket::new() }; NUM_BUCKETS]
+        }
+        #[cfg(any(loom, shuttle))]
+        {
+            [Bucket::new()]
+        }
+    }
+}
+
+impl Bucket {
+    primitive::const_fn! {
+        pub(crate) const fn new() -> Self {
+            Self { mutex: RawMutex::new(), queue: UnsafeCell::new(WaitQueue::new()) }
+        }
+    }
+
+    /// The bucket that `addr` falls into.
+    pub(crate) fn of(addr: usize) -> &'static Bucket {
+        &BUCKETS[addr % NUM_BUCKETS]
+    }
+
+    /// Every bucket, for [`after_fork`](crate::after_fork).
+    pub(crate) fn all() -> &'static [Bucket] {
+        &BUCKETS[..]
+    }
+
+    pub(crate) fn lock(&self) -> BucketGuard<'_> {
+        self.mutex.lock();
+        held::enter();
+        BucketGuard { bucket: self }
+    }
+
+    /// Forgets the lock's holder and all waiters.
+    ///
+    /// # Safety
+    /// This thread is the only one left.
+    pub(crate) unsafe fn reset(&self) {
+        // SAFETY: nobody else is there, by contract.
+        unsafe { self.mutex.reset() };
+        // SAFETY: as above.
+        self.queue.with_mut(|queue| unsafe { *queue = WaitQueue::new() });
+    }
+}
+
+/// A locked bucket.
+pub(crate) struct BucketGuard<'a> {
+    bucket: &'a Bucket,
+}
+
+impl Deref for BucketGuard<'_> {
+    type Target = WaitQueue;
+
+    fn deref(&self) -> &WaitQueue {
+        // SAFETY: the lock is held as long as the guard lives.
+        self.bucket.queue.with(|queue| unsafe { &*queue })
+    }
+}
+
+impl DerefMut for BucketGuard<'_> {
+    fn deref_mut(&mut self) -> &mut WaitQueue {
+        // SAFETY: as above, and the guard is borrowed mutably.
+        self.bucket.queue.with_mut(|queue| unsafe { &mut *queue })
+    }
+}
+
+impl Drop for BucketGuard<'_> {
+    fn drop(&mut self) {
+        held::leave();
+        self.bucket.mutex.unlock();
+    }
+}
+
+/// How many bucket locks the calling thread holds. Counted in debug builds, where foreign code
+/// called with one held is an error that should show; always 0 otherwise.
+#[doc(hidden)]
+pub fn bucket_locks_held() -> usize {
+    held::count()
+}
+
+#[cfg(debug_assertions)]
+mod held {
+    use crate::primitive;
+    use std::cell::Cell;
+
+    primitive::thread_local! {
+        static HELD: Cell<usize> = Cell::new(0)
+    }
+
+    pub(super) fn enter() {
+        HELD.with(|held| held.set(held.get() + 1));
+    }
+
+    pub(super) fn leave() {
+        HELD.with(|held| held.set(held.get() - 1));
+    }
+
+    pub(super) fn count() -> usize {
+        HELD.with(Cell::get)
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod held {
+    pub(super) fn enter() {}
+    pub(super) fn leave() {}
+    pub(super) fn count() -> usize {
+        0
+    }
+}

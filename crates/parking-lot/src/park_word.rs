@@ -1,0 +1,43 @@
+use crate::primitive::atomic;
+use crate::primitive::atomic::Ordering;
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A word that threads can park on: an atomic of 1, 2, 4 or 8 bytes.
+///
+/// Sealed; the atomics are std's, or the model checker's under `cfg(loom)` and `cfg(shuttle)`.
+///
+/// CPython: Python/parking_lot.c:L295 atomic_memcmp
+#[doc(alias = "atomic_memcmp")]
+pub trait ParkWord: sealed::Sealed {
+    /// What the word holds.
+    type Value: Copy + Eq;
+
+    #[doc(hidden)]
+    fn holds(&self, expected: Self::Value) -> bool;
+}
+
+// L297-L303: one case a size; the type does the choosing.
+macro_rules! park_word {
+    ($($atomic:ident: $value:ty),*) => {$(
+        impl sealed::Sealed for atomic::$atomic {}
+
+        impl ParkWord for atomic::$atomic {
+            type Value = $value;
+
+            #[inline]
+            fn holds(&self, expected: $value) -> bool {
+                // Ordering: Relaxed, where C is SeqCst. Called under the bucket lock, which
+                // orders it with every unpark of the address: an unpark that found nobody came
+                // before us, and so did the store that it announces.
+                self.load(Ordering::Relaxed) == expected
+            }
+        }
+    )*};
+}
+
+park_word! { AtomicU8: u8, AtomicU16: u16, AtomicU32: u32, AtomicUsize: usize }
+#[cfg(target_has_atomic = "64")]
+park_word! { AtomicU64: u64 }

@@ -1,0 +1,241 @@
+use std::ptr;
+use std::time::Duration;
+
+use crate::bucket::{Bucket, bucket_locks_held};
+use crate::runtime::AbortOnUnwind;
+use crate::trace;
+use crate::wait_queue::WaitEntry;
+use crate::{Deadline, Native, ParkWord, Runtime};
+
+/// How a [`park`] ended.
+#[doc(alias("Py_PARK_OK", "Py_PARK_AGAIN", "Py_PARK_TIMEOUT", "Py_PARK_INTR"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum ParkStatus {
+    /// Another thread unparked this one.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L24 Py_PARK_OK
+    Ok = 0,
+    /// The word did not hold the expected value, so there was no wait.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L27 Py_PARK_AGAIN
+    Again = -1,
+    /// The timeout ran out.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L30 Py_PARK_TIMEOUT
+    Timeout = -2,
+    /// A signal handler ran on the waiting thread.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L33 Py_PARK_INTR
+    Interrupted = -3,
+}
+
+/// The thread that an [`unpark`] is about to wake.
+///
+/// CPython: Include/internal/pycore_parking_lot.h:L74 _Py_unpark_fn_t
+#[doc(alias = "_Py_unpark_fn_t")]
+#[derive(Clone, Copy, Debug)]
+pub struct Unparked {
+    /// What it passed to [`park`]. What this points to stays valid until the callback returns,
+    /// if the parking thread keeps it valid until `park` returns.
+    pub park_arg: *mut (),
+    /// Other threads remain in the bucket. As in C they may be waiting on other addresses, so
+    /// true is a maybe and only false is certain.
+    pub has_more_waiters: bool,
+}
+
+/// Blocks until [`unpark`] or [`unpark_all`] is called on the same address, if `word` holds
+/// `expected`; otherwise returns [`ParkStatus::Again`] at once. The comparison and the decision
+/// to sleep are one step as seen by unparks.
+///
+/// - `timeout`: `None` waits forever. `Some(ZERO)` still parks, and times out at once. Rounded
+///   to nothing: nanoseconds on the monotonic clock, never early.
+/// - `park_arg` is handed to the thread that unparks this one, while this one is still blocked.
+/// - `detach`: detach the thread from its runtime while it sleeps; see [`Runtime`].
+///
+/// Threads on one address are unparked in the order in which they parked. Nothing is allocated.
+///
+/// **Signals**: a handler that runs on the sleeping thread ends the wait with
+/// [`ParkStatus::Interrupted`], unless an unpark was quicker; handlers installed with
+/// `SA_RESTART` end only timed waits. The portable parker cannot tell, and sleeps on.
+/// **Fork**: the child must call [`after_fork`](crate::after_fork) before anything else here.
+///
+/// # Aborts
+/// The process, with a message, if the runtime's `detach` or `attach` panics.
+///
+/// # Example
+/// ```
+/// use pysync_parking_lot::{ParkStatus, park};
+/// use std::sync::atomic::AtomicU32;
+/// use std::time::Duration;
+///
+/// let word = AtomicU32::new(7);
+/// let nothing = std::ptr::null_mut();
+/// assert_eq!(park(&word, 8, None, nothing, false), ParkStatus::Again);
+/// let soon = Some(Duration::from_millis(1));
+/// assert_eq!(park(&word, 7, soon, nothing, false), ParkStatus::Timeout);
+/// ```
+///
+/// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
+#[doc(alias = "_PyParkingLot_Park")]
+pub fn park<W: ParkWord>(
+    word: &W,
+    expected: W::Value,
+    timeout: Option<Duration>,
+    park_arg: *mut (),
+    detach: bool,
+) -> ParkStatus {
+    park_until_in::<Native, W>(word, expected, Deadline::after(timeout), park_arg, detach)
+}
+
+/// [`park`] in another runtime, until a deadline.
+#[cold]
+pub fn park_until_in<R: Runtime, W: ParkWord>(
+    word: &W,
+    expected: W::Value,
+    deadline: Deadline,
+    park_arg: *mut (),
+    detach: bool,
+) -> ParkStatus {
+    // L310-L316
+    let addr = ptr::from_ref(word).addr();
+    let entry = WaitEntry::new(addr, park_arg);
+    let bucket = Bucket::of(addr);
+
+    // L318-L325
+    {
+        let mut queue = bucket.lock();
+        if !word.holds(expected) {
+            return ParkStatus::Again;
+        }
+        // SAFETY: `entry` stays here until it is off the queue: every way out of this function
+        // below has either been woken by the thread that took it off or takes it off itself,
+        // and nothing unwinds in between.
+        unsafe { queue.push_back(&raw const entry) };
+    }
+    let no_unwind = AbortOnUnwind::new("a panic while the thread was queued");
+    trace::park(addr);
+    let started = trace::now();
+
+    // Detaching comes after queueing: it may unlock what we hold, and so unpark ourselves.
+    debug_assert_eq!(bucket_locks_held(), 0);
+    let detached = if detach { R::detach() } else { None };
+
+    // L327-L330: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
+    let mut status = entry.semaphore.wait_until(deadline);
+    if status != ParkStatus::Ok {
+        // L333-L334: timeout or signal, unless somebody has us off the queue already.
+        let mut queue = bucket.lock();
+        // SAFETY: the bucket lock is held.
+        if unsafe { entry.is_unparking() } {
+            // L335-L341: the wake is on its way, and it is going to write to `entry`.
+            drop(queue);
+            while entry.semaphore.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
+            status = ParkStatus::Ok;
+        } else {
+            // L343-L347
+            // SAFETY: not taken off by another, so still on the queue.
+            unsafe { queue.remove(&raw const entry) };
+        }
+    }
+    no_unwind.disarm();
+
+    // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
+    // for good, at shutdown for one, and must not leave an entry behind.
+    debug_assert_eq!(bucket_locks_held(), 0);
+    if let Some(detached) = detached {
+        R::attach(detached);
+    }
+    trace::unparked(addr, status, started);
+    // L349-L351: nothing to destroy.
+    status
+}
+
+/// Unparks the thread that has been parked longest on `word`'s address, if there is one.
+///
+/// `f` runs in any case, under the bucket lock, before the thread wakes; `None` says that nobody
+/// is parked there. It is the place to change the word such that no thread that parks meanwhile
+/// is missed. It must be short and must not park, unpark, or take a lock whose holder might.
+///
+/// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
+///
+/// # Aborts
+/// The process, with a message, if `f` panics.
+///
+/// CPython: Python/parking_lot.c:L356 _PyParkingLot_Unpark
+#[doc(alias = "_PyParkingLot_Unpark")]
+#[cold]
+pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
+    // L358
+    let addr = word.addr();
+    let bucket = Bucket::of(addr);
+
+    // L361-L370
+    let waiter = {
+        let mut queue = bucket.lock();
+        let waiter = queue.remove_first(addr);
+        let unparked = (!waiter.is_null()).then(|| Unparked {
+            // SAFETY: off the queue but not yet woken, so valid.
+            park_arg: unsafe { (*waiter).park_arg },
+            has_more_waiters: queue.len() > 0,
+        });
+        let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
+        f(unparked);
+        no_unwind.disarm();
+        waiter
+    };
+
+    // L372-L375: outside the lock, which the woken thread may need.
+    if !waiter.is_null() {
+        // SAFETY: the wake that we owe to the entry that we took off.
+        unsafe { wake(waiter) };
+    }
+}
+
+/// Unparks all threads that are parked on `word`'s address, in the order in which they parked.
+///
+/// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
+///
+/// CPython: Python/parking_lot.c:L379 _PyParkingLot_UnparkAll
+#[doc(alias = "_PyParkingLot_UnparkAll")]
+pub fn unpark_all<W: ParkWord>(word: *const W) {
+    unpark_all_with(word, |_| {});
+}
+
+/// [`unpark_all`] with a callback under the bucket lock, as [`unpark`] has it: it learns whether
+/// anybody was parked there.
+///
+/// # Aborts
+/// The process, with a message, if `f` panics.
+#[cold]
+pub fn unpark_all_with<W: ParkWord>(word: *const W, f: impl FnOnce(bool)) {
+    // L381-L382
+    let addr = word.addr();
+    let bucket = Bucket::of(addr);
+
+    // L384-L386
+    let mut waiter = {
+        let mut queue = bucket.lock();
+        let chain = queue.remove_all(addr);
+        let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
+        f(!chain.is_null());
+        no_unwind.disarm();
+        chain
+    };
+
+    // L388-L392: a woken entry is gone, so look past it first.
+    while !waiter.is_null() {
+        // SAFETY: in the chain and not yet woken.
+        let next = unsafe { WaitEntry::next_unparked(waiter) };
+        // SAFETY: the wake that we owe to each entry of the chain.
+        unsafe { wake(waiter) };
+        waiter = next;
+    }
+}
+
+/// # Safety
+/// `waiter` was taken off its queue and has not been woken.
+unsafe fn wake(waiter: *const WaitEntry) {
+    // SAFETY: it waits for this wake, so it is valid until then.
+    unsafe { crate::Semaphore::wakeup_raw(&raw const (*waiter).semaphore) };
+}

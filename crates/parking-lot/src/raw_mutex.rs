@@ -1,0 +1,285 @@
+use std::fmt;
+use std::ptr;
+
+use crate::latch::Latch;
+use crate::primitive::atomic::{AtomicPtr, Ordering};
+use crate::primitive::{UnsafeCell, const_fn};
+use crate::{Native, Runtime};
+
+/// Somebody holds the mutex.
+const LOCKED: usize = 1;
+/// The holder is taking a waiter off the list. Only ever set together with `LOCKED`.
+const POPPING: usize = 2;
+const TAGS: usize = LOCKED | POPPING;
+
+/// A thread that waits, on its own stack. The bits of `TAGS` are free in its address.
+///
+/// CPython: Python/lock.c:L183 raw_mutex_entry
+#[repr(align(4))]
+struct Waiter {
+    // L184: written by the waiter before it publishes itself, read by the thread that takes it
+    // off the list.
+    next: UnsafeCell<*mut Waiter>,
+    // L185: a latch and not a semaphore: there is one wake, no timeout and no signal.
+    latch: Latch,
+}
+
+/// A word-sized mutex that keeps its waiters in its own word, the lock of the parking lot's
+/// buckets. It needs no parking lot, allocates nothing, and wakes in LIFO order; it is not fair.
+///
+/// | word | state |
+/// |---|---|
+/// | `0` | unlocked, nobody waits |
+/// | `0b01` | locked, nobody waits |
+/// | pointer | unlocked, threads wait (one of them has been woken, or is about to be) |
+/// | pointer + `0b01` | locked, threads wait |
+/// | pointer + `0b11` | locked, and the holder is taking a waiter off |
+///
+/// Zeroed memory is an unlocked mutex. A wait never detaches the thread and is deaf to signals.
+/// A child of `fork` inherits the word as it stood; the parking lot resets its own buckets in
+/// [`after_fork`](crate::after_fork).
+///
+/// CPython: Include/internal/pycore_lock.h:L103 _PyRawMutex
+#[doc(alias = "_PyRawMutex")]
+#[repr(transparent)]
+pub struct RawMutex {
+    // L104
+    v: AtomicPtr<Waiter>,
+}
+
+impl RawMutex {
+    const_fn! {
+        /// An unlocked mutex.
+        #[inline]
+        pub const fn new() -> Self {
+            Self { v: AtomicPtr::new(ptr::null_mut()) }
+        }
+    }
+
+    /// Locks the mutex, blocking for as long as it takes.
+    ///
+    /// Not reentrant: locking twice on one thread never returns. Blocks through signals and
+    /// without detaching.
+    ///
+    /// CPython: Include/internal/pycore_lock.h:L112 _PyRawMutex_Lock
+    #[doc(alias = "_PyRawMutex_Lock")]
+    #[inline]
+    pub fn lock(&self) {
+        // L114-L116: uncontended, one compare-exchange.
+        // Ordering: Acquire pairs with the Release of the unlock before us; a lock that failed
+        // has read nothing that it uses.
+        if self
+            .v
+            .compare_exchange(
+                ptr::null_mut(),
+                ptr::without_provenance_mut(LOCKED),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_err()
+        {
+            // L118
+            self.lock_slow();
+        }
+    }
+
+    /// Locks the mutex if that can be done at once; says whether it did. Never blocks.
+    pub fn try_lock(&self) -> bool {
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let mut v = self.v.load(Ordering::Relaxed);
+        while v.addr() & LOCKED == 0 {
+            // Ordering: as in `lock`.
+            match self.v.compare_exchange_weak(
+                v,
+                with_tags(v, LOCKED),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(actual) => v = actual,
+            }
+        }
+        false
+    }
+
+    /// Unlocks the mutex and wakes the thread that began to wait last, if any. That thread must
+    /// still lock the mutex itself.
+    ///
+    /// # Panics
+    /// `unlocking mutex that is not locked`. Any thread may unlock; that only one does for each
+    /// lock is the caller's part. A second unlock that races with the first is caught or is an
+    /// unlock of whoever locked in between, but never touches a waiter that has gone.
+    ///
+    /// CPython: Include/internal/pycore_lock.h:L122 _PyRawMutex_Unlock
+    #[doc(alias = "_PyRawMutex_Unlock")]
+    #[inline]
+    pub fn unlock(&self) {
+        // L124-L126: nobody waits.
+        // Ordering: Release pairs with the Acquire of the next lock.
+        if self
+            .v
+            .compare_exchange(
+                ptr::without_provenance_mut(LOCKED),
+                ptr::null_mut(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
+            .is_err()
+        {
+            // L128
+            self.unlock_slow();
+        }
+    }
+
+    /// Whether somebody holds the mutex; stale as soon as it returns.
+    pub fn is_locked(&self) -> bool {
+        // Ordering: Relaxed, nothing may be concluded from the answer.
+        self.v.load(Ordering::Relaxed).addr() & LOCKED != 0
+    }
+
+    /// Forgets the holder and the waiters.
+    ///
+    /// # Safety
+    /// No other thread uses the mutex, and those that waited no longer exist.
+    pub(crate) unsafe fn reset(&self) {
+        // Ordering: Relaxed, there is nobody to order with.
+        self.v.store(ptr::null_mut(), Ordering::Relaxed);
+    }
+
+    /// CPython: Python/lock.c:L189 _PyRawMutex_LockSlow
+    #[doc(alias = "_PyRawMutex_LockSlow")]
+    #[cold]
+    fn lock_slow(&self) {
+        // Ordering: Relaxed; nothing is read through the pointer here, only written behind it.
+        // L194: what the word looks like now.
+        let mut v = self.v.load(Ordering::Relaxed);
+        loop {
+            // L196-L202: unlocked. Barging past waiters is allowed, the list stays.
+            if v.addr() & LOCKED == 0 {
+                // Ordering: as in `lock`.
+                match self.v.compare_exchange_weak(
+                    v,
+                    with_tags(v, LOCKED),
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                ) {
+                    Ok(_) => break,
+                    Err(actual) => {
+                        v = actual;
+                        continue;
+                    }
+                }
+            }
+
+            // L191-L192: a fresh node for each wait. C sets one up per call; ours costs two
+            // words to write and its latch is used up by a wake.
+            // L205-L209: locked. Push ourselves in front of the list; the holder's tags stay.
+            let waiter = Waiter { next: UnsafeCell::new(list(v)), latch: Latch::new() };
+            let pushed = with_tags((&raw const waiter).cast_mut(), v.addr() & TAGS);
+            // Ordering: Release publishes `next` and the latch to the thread that pops us
+            // (Acquire in `unlock_slow`).
+            if let Err(actual) =
+                self.v.compare_exchange_weak(v, pushed, Ordering::Release, Ordering::Relaxed)
+            {
+                v = actual;
+                continue;
+            }
+
+            // L219-L222: gh-148820. The unlocker takes us off and wakes us with no handshake, so
+            // the node must outlive the wake; the latch returns for nothing else.
+            waiter.latch.wait();
+            // Ordering: Relaxed, as at the start.
+            // L193-L194: woken is not locked, so look again. C keeps the word it last saw and
+            // lets the exchange fail.
+            v = self.v.load(Ordering::Relaxed);
+        }
+        // L225: nothing to destroy.
+    }
+
+    /// CPython: Python/lock.c:L229 _PyRawMutex_UnlockSlow
+    #[doc(alias = "_PyRawMutex_UnlockSlow")]
+    #[cold]
+    fn unlock_slow(&self) {
+        // Ordering: Acquire wherever `v` is (re)read: we go through the pointer in it, which a
+        // waiter published with Release.
+        // L231
+        let mut v = self.v.load(Ordering::Acquire);
+        let mut popping = false;
+        loop {
+            // L233-L235: a holder that is popping is one that has unlocked already.
+            if v.addr() & LOCKED == 0 || (v.addr() & POPPING != 0 && !popping) {
+                Native::fatal_error("RawMutex::unlock", "unlocking mutex that is not locked");
+            }
+            let head = list(v);
+            // L245-L249: nobody waits after all.
+            if head.is_null() {
+                // Ordering: Release as in `unlock`.
+                match self.v.compare_exchange_weak(
+                    v,
+                    ptr::null_mut(),
+                    Ordering::Release,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => return,
+                    Err(actual) => v = actual,
+                }
+                continue;
+            }
+            // Deviation D01: claim the list before reading through it. In C two racing unlocks
+            // both follow the head, and the slower one reads a stack that is gone.
+            if !popping {
+                // Ordering: Acquire as above; nothing is released yet.
+                match self.v.compare_exchange_weak(
+                    v,
+                    with_tags(v, POPPING),
+                    Ordering::Acquire,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => {
+                        popping = true;
+                        v = with_tags(v, POPPING);
+                    }
+                    Err(actual) => v = actual,
+                }
+                continue;
+            }
+            // L237-L239: the last to come is the first to go.
+            // SAFETY: `head` waits until its latch is set, which only the thread that takes it
+            // off the list does, and POPPING is ours.
+            let next = unsafe { (*head).next.with(|next| *next) };
+            // L240-L243: unlock and drop it from the list in one step, then wake it.
+            // Ordering: Release as in `unlock`; Acquire on failure since a new head was pushed.
+            match self.v.compare_exchange_weak(v, next, Ordering::Release, Ordering::Acquire) {
+                Ok(_) => {
+                    // SAFETY: taken off by us, so nobody else sets its latch, and until that is
+                    // done the waiter stays where it is.
+                    unsafe { Latch::set(&raw const (*head).latch) };
+                    return;
+                }
+                Err(actual) => v = actual,
+            }
+        }
+    }
+}
+
+/// The waiters in the word, without its tags.
+fn list(v: *mut Waiter) -> *mut Waiter {
+    v.map_addr(|addr| addr & !TAGS)
+}
+
+/// `v` with `tags` set.
+fn with_tags(v: *mut Waiter, tags: usize) -> *mut Waiter {
+    v.map_addr(|addr| addr | tags)
+}
+
+impl Default for RawMutex {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for RawMutex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawMutex").field("locked", &self.is_locked()).finish()
+    }
+}

@@ -1,0 +1,149 @@
+use std::cell::Cell;
+use std::fmt;
+
+use crate::primitive;
+
+/// A pending call failed, and the wait that ran it ends as interrupted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PendingCallError;
+
+impl fmt::Display for PendingCallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a pending call failed")
+    }
+}
+
+impl std::error::Error for PendingCallError {}
+
+/// What these crates ask of the interpreter around them: the one seam to `pystate.c`, `ceval.c`,
+/// `thread.c` and `pylifecycle.c`.
+///
+/// Types stay free of it. Slow paths are generic over `R: Runtime`; each method that can block
+/// has a twin with `_in` in its name that takes another runtime, and the plain one is that twin
+/// for [`Native`].
+///
+/// A waiting thread calls `detach` after it has queued itself and before it sleeps, and `attach`
+/// once its bucket is clean, each with no bucket lock held and no Rust guard on the stack that
+/// the runtime could miss if it never returns.
+pub trait Runtime {
+    /// Proof of a detach, handed back to [`Runtime::attach`].
+    type Detached;
+
+    /// Detaches the calling thread from the runtime, so that nobody waits for it while it
+    /// sleeps; `None` if it was not attached. May unlock and so unpark other threads, and even
+    /// the caller. Must not unwind: the caller is queued and would leave its stack behind, so
+    /// that a panic aborts the process.
+    fn detach() -> Option<Self::Detached>;
+
+    /// Undoes a detach. May block, in these crates' own locks too, and may never return. Must not
+    /// unwind: the caller may have been handed a lock already.
+    fn attach(detached: Self::Detached);
+
+    /// Runs what signal handlers have left to be done. Called with no lock of these crates held,
+    /// on an attached thread if it was attached before the wait.
+    ///
+    /// # Errors
+    /// The wait that was interrupted is to end as interrupted.
+    fn make_pending_calls() -> Result<(), PendingCallError>;
+
+    /// The calling thread's identity: not 0, and equal to no other living thread's.
+    fn thread_ident() -> u64;
+
+    /// Ends with a message: a caller has broken a rule. [`Native`] panics.
+    fn fatal_error(function: &'static str, message: &str) -> !;
+}
+
+/// How one thread detaches and attaches, for [`Native::set_thread_hooks`].
+#[derive(Debug)]
+pub struct ThreadHooks {
+    /// Detaches the calling thread; false if it was not attached, and then `attach` is not called.
+    pub detach: fn() -> bool,
+    /// Undoes a `detach` that returned true.
+    pub attach: fn(),
+}
+
+/// The runtime of plain Rust programs: misuse panics, and a blocking thread calls the hooks that
+/// it has registered for itself, if any. `pysync-critical-section` registers its thread state.
+#[derive(Debug)]
+pub struct Native;
+
+primitive::thread_local! {
+    static HOOKS: Cell<Option<&'static ThreadHooks>> = Cell::new(None)
+}
+primitive::thread_local! {
+    static PENDING_CALLS: Cell<Option<PendingCalls>> = Cell::new(None)
+}
+
+type PendingCalls = fn() -> Result<(), PendingCallError>;
+
+impl Native {
+    /// Sets what the calling thread does around its waits; returns what it did before.
+    pub fn set_thread_hooks(hooks: Option<&'static ThreadHooks>) -> Option<&'static ThreadHooks> {
+        HOOKS.with(|cell| cell.replace(hooks))
+    }
+
+    /// Sets what the calling thread runs when a signal interrupts a wait that asks for it
+    /// (`HANDLE_SIGNALS` in `pysync-lock`); returns what it ran before.
+    pub fn set_pending_calls(calls: Option<PendingCalls>) -> Option<PendingCalls> {
+        PENDING_CALLS.with(|cell| cell.replace(calls))
+    }
+}
+
+impl Runtime for Native {
+    type Detached = &'static ThreadHooks;
+
+    #[inline]
+    fn detach() -> Option<Self::Detached> {
+        HOOKS.with(Cell::get).filter(|hooks| (hooks.detach)())
+    }
+
+    #[inline]
+    fn attach(detached: Self::Detached) {
+        let no_unwind = AbortOnUnwind::new("a panic while the thread attached after a wait");
+        (detached.attach)();
+        no_unwind.disarm();
+    }
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        PENDING_CALLS.with(Cell::get).map_or(Ok(()), |calls| calls())
+    }
+
+    #[inline]
+    fn thread_ident() -> u64 {
+        // The address of a thread's own variable: its alone while it lives, never null, cheap,
+        // and the same in the child of a fork.
+        HOOKS.with(|cell| std::ptr::from_ref(cell).addr() as u64)
+    }
+
+    #[track_caller]
+    fn fatal_error(_function: &'static str, message: &str) -> ! {
+        panic!("{message}")
+    }
+}
+
+/// Aborts the process if dropped, that is, if something unwinds where nothing may. The doubtful
+/// code runs between [`AbortOnUnwind::new`] and [`AbortOnUnwind::disarm`].
+pub(crate) struct AbortOnUnwind(&'static str);
+
+impl AbortOnUnwind {
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self(what)
+    }
+
+    pub(crate) fn disarm(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for AbortOnUnwind {
+    fn drop(&mut self) {
+        abort(self.0);
+    }
+}
+
+/// The end of a process whose waiters can no longer be trusted.
+#[cold]
+pub(crate) fn abort(message: &str) -> ! {
+    eprintln!("pysync-parking-lot: {message}; aborting");
+    std::process::abort()
+}

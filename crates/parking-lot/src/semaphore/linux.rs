@@ -1,0 +1,121 @@
+//! A futex word with an absolute monotonic deadline.
+
+use std::ptr;
+
+use crate::primitive::atomic::{AtomicU32, Ordering};
+use crate::runtime::abort;
+use crate::{Deadline, ParkStatus};
+
+/// Wakeups that nobody has taken yet.
+pub(super) struct Parker {
+    count: AtomicU32,
+}
+
+impl Parker {
+    pub(super) const fn new() -> Self {
+        Self { count: AtomicU32::new(0) }
+    }
+
+    /// CPython: Python/parking_lot.c:L97 _PySemaphore_PlatformWait
+    pub(super) fn wait(&self, deadline: Deadline) -> ParkStatus {
+        loop {
+            // L166-L168: a wakeup is there.
+            if self.take() {
+                return ParkStatus::Ok;
+            }
+            // L127-L152: sleep, with or without a deadline.
+            match futex_wait(&self.count, 0, deadline) {
+                // Woken, for us or for the last user of this address; or a wakeup came between
+                // the look and the sleep. Look again.
+                0 | libc::EAGAIN => {}
+                // L153-L157
+                libc::EINTR => return ParkStatus::Interrupted,
+                // L158-L160: the wakeup may have come with the deadline; then it counts.
+                libc::ETIMEDOUT if self.take() => return ParkStatus::Ok,
+                libc::ETIMEDOUT => return ParkStatus::Timeout,
+                // L161-L165: cannot be; and the caller is queued, so nothing may unwind.
+                _ => abort("unexpected error from futex"),
+            }
+        }
+    }
+
+    fn take(&self) -> bool {
+        // Ordering: Relaxed to look; Acquire on taking pairs with the Release in `wake`. For a
+        // lock that is handed off this is the one edge from its last holder to the next.
+        let mut count = self.count.load(Ordering::Relaxed);
+        while count > 0 {
+            match self.count.compare_exchange_weak(
+                count,
+                count - 1,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(actual) => count = actual,
+            }
+        }
+        false
+    }
+
+    /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
+    ///
+    /// # Safety
+    /// `this` is valid until its waiter has seen this wakeup.
+    pub(super) unsafe fn wake(this: *const Self) {
+        // SAFETY: valid until the addition below, by contract.
+        let word: *const AtomicU32 = unsafe { &raw const (*this).count };
+        // L239: from here on the waiter may take the wakeup, return, and reuse its stack.
+        // Ordering: Release pairs with the Acquire in `take`.
+        // SAFETY: as above.
+        unsafe { (*word).fetch_add(1, Ordering::Release) };
+        // L240-L242: the address is only a key to the kernel; whoever sleeps on it by now looks
+        // again. The call cannot fail on an address that was once a word.
+        // SAFETY: FUTEX_WAKE does not access the memory.
+        unsafe {
+            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1)
+        };
+    }
+}
+
+/// Sleeps if `word` holds `expected`; 0 for a wake, else the error. `errno` is read at once.
+fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> libc::c_int {
+    const NANOS: u64 = 1_000_000_000;
+    let nanos = deadline.as_nanos();
+    let timespec = libc::timespec {
+        tv_sec: libc::time_t::try_from(nanos / NANOS).unwrap_or(libc::time_t::MAX),
+        tv_nsec: (nanos % NANOS) as _,
+    };
+    let timeout = if deadline.is_never() { ptr::null() } else { &raw const timespec };
+    // FUTEX_WAIT_BITSET is the wait whose timeout is absolute, on CLOCK_MONOTONIC by default.
+    // SAFETY: the word is a reference and the timeout null or a local.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word,
+            libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG,
+            expected,
+            timeout,
+            ptr::null::<u32>(),
+            libc::FUTEX_BITSET_MATCH_ANY,
+        )
+    };
+    if result == 0 {
+        return 0;
+    }
+    // SAFETY: the address of this thread's errno is always valid.
+    unsafe { *errno_location() }
+}
+
+#[cfg(target_os = "android")]
+use libc::__errno as errno_location;
+#[cfg(not(target_os = "android"))]
+use libc::__errno_location as errno_location;
+
+/// CLOCK_MONOTONIC, the clock of the futex deadline, in nanoseconds.
+#[inline]
+pub(crate) fn monotonic_now() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes to a local; the clock exists on every Linux, so it cannot fail.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

@@ -1,0 +1,118 @@
+//! Sleep and wake for one thread, a file per platform.
+//!
+//! | parker | where | a timeout is | a signal |
+//! |---|---|---|---|
+//! | `linux.rs` | Linux, Android | an absolute monotonic deadline in the kernel | ends the wait |
+//! | `portable.rs` | everywhere else, and under `cfg(pysync_portable)` | re-armed until due | is slept through |
+//! | `model.rs` | `cfg(loom)`, `cfg(shuttle)` | shuttle: a random choice; loom: never | shuttle: a random choice; loom: never |
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::primitive::const_fn;
+use crate::{Deadline, Native, ParkStatus, Runtime};
+
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(loom, shuttle, pysync_portable))
+))]
+#[path = "linux.rs"]
+mod platform;
+
+#[cfg(all(
+    not(all(any(target_os = "linux", target_os = "android"), not(pysync_portable))),
+    not(any(loom, shuttle))
+))]
+#[path = "portable.rs"]
+mod platform;
+
+#[cfg(any(loom, shuttle))]
+#[path = "model.rs"]
+pub(crate) mod platform;
+
+use platform::Parker;
+pub(crate) use platform::monotonic_now;
+
+/// A counting semaphore for one waiting thread at a time: what a parked thread sleeps on.
+///
+/// A wakeup may come before the wait that it ends. Allocates nothing.
+///
+/// CPython: Include/internal/pycore_semaphore.h:L36 _PySemaphore
+#[doc(alias = "_PySemaphore")]
+pub struct Semaphore(Parker);
+
+impl Semaphore {
+    const_fn! {
+        /// A semaphore with no wakeup in store. There is nothing to destroy.
+        ///
+        /// CPython: Python/parking_lot.c:L54 _PySemaphore_Init
+        #[doc(alias = "_PySemaphore_Init")]
+        pub const fn new() -> Self {
+            // L69: a word, so it cannot fail.
+            Self(Parker::new())
+        }
+    }
+
+    /// Sleeps until a wakeup is there and takes it.
+    ///
+    /// `timeout`: `None` waits forever, `Some(ZERO)` takes a wakeup that is there and else times
+    /// out at once. `detach`: detach the thread from its runtime while it sleeps. A signal
+    /// handler that runs on the thread ends the wait as [`ParkStatus::Interrupted`], as for
+    /// [`park`](crate::park).
+    ///
+    /// CPython: Python/parking_lot.c:L208 _PySemaphore_Wait
+    #[doc(alias = "_PySemaphore_Wait")]
+    pub fn wait(&self, timeout: Option<Duration>, detach: bool) -> ParkStatus {
+        self.wait_in::<Native>(timeout, detach)
+    }
+
+    /// [`wait`](Self::wait) in another runtime.
+    pub fn wait_in<R: Runtime>(&self, timeout: Option<Duration>, detach: bool) -> ParkStatus {
+        let deadline = Deadline::after(timeout);
+        // L210-L221: only a thread that is attached is detached.
+        let detached = if detach { R::detach() } else { None };
+        // L222
+        let status = self.wait_until(deadline);
+        // L223-L225
+        if let Some(detached) = detached {
+            R::attach(detached);
+        }
+        // L226
+        status
+    }
+
+    /// Makes one wait return, this one or the next.
+    ///
+    /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
+    #[doc(alias = "_PySemaphore_Wakeup")]
+    pub fn wakeup(&self) {
+        // SAFETY: a reference is valid throughout.
+        unsafe { Self::wakeup_raw(self) };
+    }
+
+    /// [`wakeup`](Self::wakeup) for a semaphore whose waiter takes it away as soon as it wakes.
+    ///
+    /// # Safety
+    /// `this` is valid until its waiter has seen this wakeup.
+    pub(crate) unsafe fn wakeup_raw(this: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Parker::wake(&raw const (*this).0) };
+    }
+
+    /// Sleeps until a wakeup, the deadline or a signal. Never `Again`.
+    pub(crate) fn wait_until(&self, deadline: Deadline) -> ParkStatus {
+        self.0.wait(deadline)
+    }
+}
+
+impl Default for Semaphore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Semaphore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Semaphore").finish_non_exhaustive()
+    }
+}
