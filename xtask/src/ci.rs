@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anstream::println;
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use comfy_table::{CellAlignment, Table, TableStyle};
+use comfy_table::{CellAlignment, Table, presets};
 
 use crate::Outcome;
 use crate::workspace::Workspace;
@@ -131,7 +131,7 @@ fn run_step(workspace: &Workspace, step: &str) -> Result<Run> {
 fn summary(runs: &[Run]) -> Table {
     let colour = std::io::stdout().is_terminal();
     let mut table = Table::new();
-    table.load_style(TableStyle::NOTHING).set_header(["step", "seconds", "result"]);
+    table.load_style(presets::NOTHING).set_header(["step", "seconds", "result"]);
     for run in runs {
         let seconds = match run.verdict {
             Verdict::NotRun => String::new(),

@@ -84,10 +84,17 @@ impl LineCount {
         self.mirrored + self.ledger
     }
 
-    fn add(&mut self, other: Self) {
-        self.all += other.all;
-        self.mirrored += other.mirrored;
-        self.ledger += other.ledger;
+}
+
+impl std::ops::Add for LineCount {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            all: self.all + other.all,
+            mirrored: self.mirrored + other.mirrored,
+            ledger: self.ledger + other.ledger,
+        }
     }
 }
 
@@ -240,7 +247,7 @@ fn totals(index: &Index, rows: &[Row]) -> Totals {
             Status::Ledger => totals.ledger += 1,
             Status::Missing => totals.missing += 1,
         }
-        totals.lines.add(row.lines);
+        totals.lines = totals.lines + row.lines;
     }
     for declaration in &index.declarations {
         let all = declaration.lines.len();
@@ -250,7 +257,7 @@ fn totals(index: &Index, rows: &[Row]) -> Totals {
             Some(Status::Ledger) => count.ledger = all,
             Some(Status::Missing) | None => {}
         }
-        totals.lines.add(count);
+        totals.lines = totals.lines + count;
     }
     totals
 }

@@ -56,10 +56,6 @@ impl Text {
         &self.bare[self.starts[at]..end]
     }
 
-    pub(super) fn line_count(&self) -> u32 {
-        self.starts.len() as u32
-    }
-
     /// What the parser gets to see. The conditionals are blanked, so that it reads every branch
     /// and no `#if` around half a statement derails it.
     pub(super) fn for_parser(&self) -> String {

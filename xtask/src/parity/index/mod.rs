@@ -7,7 +7,7 @@ mod compare;
 mod extract;
 mod lexical;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::lines::Lines;
@@ -60,8 +60,9 @@ pub(crate) struct Symbol {
     pub(crate) members: Vec<Member>,
 }
 
+/// Written as `"name:line"`, to keep the index short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) line: u32,
@@ -94,9 +95,19 @@ pub(crate) enum Kind {
     Other,
 }
 
-impl Kind {
-    pub(crate) fn is_function(self) -> bool {
-        matches!(self, Self::Function | Self::StaticFunction | Self::StaticInline)
+impl From<Member> for String {
+    fn from(member: Member) -> Self {
+        format!("{}:{}", member.name, member.line)
+    }
+}
+
+impl TryFrom<String> for Member {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parts = text.split_once(':').and_then(|(name, line)| Some((name.to_owned(), line.parse().ok()?)));
+        let (name, line) = parts.ok_or_else(|| format!("{text:?} is no member such as \"handed_off:39\""))?;
+        Ok(Self { name, line })
     }
 }
 
@@ -112,12 +123,12 @@ impl Symbol {
 }
 
 impl Index {
-    pub(crate) fn to_toml(&self) -> Result<String> {
+    pub(crate) fn to_toml(&self) -> anyhow::Result<String> {
         Ok(format!("{HEADER}\n{}", toml::to_string(self)?))
     }
 
     /// The committed index: the one `parity/cpython-VERSION.toml`.
-    pub(crate) fn committed(workspace: &Workspace) -> Result<(String, Self)> {
+    pub(crate) fn committed(workspace: &Workspace) -> anyhow::Result<(String, Self)> {
         let mut found: Vec<String> = std::fs::read_dir(workspace.path("parity"))
             .context("parity/: cannot list it")?
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())

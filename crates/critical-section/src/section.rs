@@ -1,0 +1,423 @@
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomPinned;
+use std::pin::{Pin, pin};
+use std::ptr;
+
+use pysync_lock::Mutex;
+
+use crate::tag::Tagged;
+use crate::{ThreadState, stack};
+
+/// Runs `f` in a critical section of `m`: with `m` locked, except while the thread blocks.
+///
+/// Whenever the thread blocks on a lock of these crates, or detaches, all its sections let go of
+/// their mutexes; before it goes on, the innermost has its own again, and each outer one as soon
+/// as it is the innermost. So threads may nest sections in any order without a deadlock, and
+/// whatever was read before a call that can block must be checked again after it.
+///
+/// If the innermost section holds `m` already, `f` just runs. Blocks through signals.
+///
+/// # Panics
+/// If the thread has no attached [`ThreadState`]. If `f` panics, the section ends first.
+///
+/// # No `&mut` through a section
+/// A section can lose its mutex at every call that may block, so it guards no data of its own
+/// and lends none: what it protects must be read and written through cells or atomics, between
+/// such calls. This does not compile:
+///
+/// ```compile_fail
+/// # use pysync_critical_section::{ThreadState, critical_section};
+/// # use pysync_lock::Mutex;
+/// let _attached = ThreadState::attach();
+/// let (mutex, mut list) = (Mutex::new(), vec![1]);
+/// critical_section(&mutex, |list: &mut Vec<i32>| list.push(2));
+/// ```
+///
+/// Nor does this, for a section gives no exclusive access that `Sync` would not:
+///
+/// ```compile_fail
+/// # use pysync_critical_section::{ThreadState, critical_section};
+/// # use pysync_lock::Mutex;
+/// # use std::cell::Cell;
+/// static MUTEX: Mutex = Mutex::new();
+/// static COUNT: Cell<u32> = Cell::new(0);
+/// let _attached = ThreadState::attach();
+/// critical_section(&MUTEX, || COUNT.set(1));
+/// ```
+///
+/// # Example
+/// ```
+/// use pysync_critical_section::{ThreadState, critical_section};
+/// use pysync_lock::Mutex;
+///
+/// static MUTEX: Mutex = Mutex::new();
+///
+/// let attached = ThreadState::attach();
+/// critical_section(&MUTEX, || {
+///     assert!(MUTEX.is_locked());
+///     attached.detached(|| assert!(!MUTEX.is_locked()));
+///     assert!(MUTEX.is_locked());
+/// });
+/// ```
+///
+/// CPython: Include/internal/pycore_critical_section.h:L110 _PyCriticalSection_BeginMutex
+#[doc(alias("Py_BEGIN_CRITICAL_SECTION", "Py_BEGIN_CRITICAL_SECTION_MUT"))]
+#[track_caller]
+pub fn critical_section<T>(m: &Mutex, f: impl FnOnce() -> T) -> T {
+    let section = pin!(CriticalSection::new());
+    let section = section.as_ref();
+    // SAFETY: `End` ends it on this thread, in order, before `section` goes and while `m` is
+    // borrowed.
+    unsafe { section.begin(m) };
+    // SAFETY: on the same thread.
+    let _end = End(|| unsafe { section.end() });
+    f()
+}
+
+/// [`critical_section`] with two mutexes, locked in the order of their addresses, so that
+/// `(a, b)` and `(b, a)` agree. With `a` and `b` the same it is a section of one mutex; if the
+/// innermost section holds both already, `f` just runs.
+///
+/// Two nested sections of one mutex each do *not* hold both: the inner one may suspend the outer.
+///
+/// # Panics
+/// As [`critical_section`] does.
+///
+/// CPython: Include/internal/pycore_critical_section.h:L154 _PyCriticalSection2_BeginMutex
+#[doc(alias("Py_BEGIN_CRITICAL_SECTION2", "Py_BEGIN_CRITICAL_SECTION2_MUT"))]
+#[track_caller]
+pub fn critical_section2<T>(a: &Mutex, b: &Mutex, f: impl FnOnce() -> T) -> T {
+    let section = pin!(CriticalSection2::new());
+    let section = section.as_ref();
+    // SAFETY: as in `critical_section`.
+    unsafe { section.begin(a, b) };
+    // SAFETY: on the same thread.
+    let _end = End(|| unsafe { section.end() });
+    f()
+}
+
+/// Ends a section when its scope does, in a panic too.
+struct End<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for End<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// A section of one mutex in its raw form: begun and ended by hand, with C's layout.
+///
+/// | offset | field |
+/// |---|---|
+/// | 0 | tagged pointer to the section around this one |
+/// | 8 | the mutex; null while it waits for it, and if it had nothing to lock |
+///
+/// It is linked into its thread's stack by address while it lasts, so it is pinned, and neither
+/// `Send` nor `Sync`. For runtimes; others have [`critical_section`].
+///
+/// CPython: Include/cpython/critical_section.h:L98 PyCriticalSection
+#[doc(alias = "PyCriticalSection")]
+#[repr(C)]
+pub struct CriticalSection {
+    // L100: fixed while the section is innermost; its tag is set when it is suspended.
+    pub(crate) prev: Cell<Tagged>,
+    // L103
+    pub(crate) mutex: Cell<*const Mutex>,
+    pinned: PhantomPinned,
+}
+
+/// A section of two mutexes in its raw form; see [`CriticalSection`].
+///
+/// CPython: Include/cpython/critical_section.h:L110 PyCriticalSection2
+#[doc(alias = "PyCriticalSection2")]
+#[repr(C)]
+pub struct CriticalSection2 {
+    // L111
+    pub(crate) base: CriticalSection,
+    // L113: null for a section that turned out to have one.
+    pub(crate) mutex2: Cell<*const Mutex>,
+}
+
+impl CriticalSection {
+    /// A section that has not begun.
+    pub const fn new() -> Self {
+        Self { prev: Cell::new(Tagged::NONE), mutex: Cell::new(ptr::null()), pinned: PhantomPinned }
+    }
+
+    /// Begins the section: locks `m`, suspending the thread's other sections if that blocks.
+    ///
+    /// # Panics
+    /// If the thread has no attached [`ThreadState`].
+    ///
+    /// # Safety
+    /// The section has not begun, or has ended. It must be ended, on this thread, after all that
+    /// began later, before it is dropped or leaves its place and before `m` is dropped.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L110 _PyCriticalSection_BeginMutex
+    #[doc(alias("_PyCriticalSection_BeginMutex", "PyCriticalSection_BeginMutex"))]
+    #[track_caller]
+    pub unsafe fn begin(self: Pin<&Self>, m: &Mutex) {
+        let thread = ThreadState::current_attached();
+        // Deviation D07: 3.14's shortcut. In 3.13 this blocks on itself, suspends the section
+        // that holds `m`, and so takes it over.
+        if holds(thread.top(), m) {
+            self.mutex.set(ptr::null());
+            return;
+        }
+        // SAFETY: by contract.
+        unsafe { self.push(thread, m) };
+    }
+
+    /// [`begin`](Self::begin) without its shortcut, for a thread that is attached.
+    ///
+    /// # Safety
+    /// As for `begin`.
+    unsafe fn push(self: Pin<&Self>, thread: &ThreadState, m: &Mutex) {
+        // L112
+        if m.lock_fast() {
+            // L113-L116
+            self.mutex.set(m);
+            self.prev.set(thread.top());
+            thread.set_top(Tagged::one(self.get_ref()));
+        } else {
+            // L118-L119
+            self.begin_slow(thread, m);
+        }
+    }
+
+    /// CPython: Python/critical_section.c:L12 _PyCriticalSection_BeginSlow
+    #[doc(alias = "_PyCriticalSection_BeginSlow")]
+    #[cold]
+    fn begin_slow(self: Pin<&Self>, thread: &ThreadState, m: &Mutex) {
+        // L15-L18: on the stack first, without a mutex, so that a detach in `lock` finds the
+        // sections below it and resuming finds nothing to do here.
+        self.mutex.set(ptr::null());
+        self.prev.set(thread.top());
+        thread.set_top(Tagged::one(self.get_ref()));
+
+        // L20-L21
+        m.lock();
+        self.mutex.set(m);
+    }
+
+    /// Ends the section, and resumes the one around it if that is suspended, which may block.
+    /// Without effect on a section that has not begun or had nothing to lock.
+    ///
+    /// # Panics
+    /// If the section is not the innermost one of an attached thread, or if somebody else has
+    /// unlocked its mutex.
+    ///
+    /// # Safety
+    /// On the thread that began it.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L146 _PyCriticalSection_End
+    #[doc(alias("_PyCriticalSection_End", "PyCriticalSection_End"))]
+    #[track_caller]
+    pub unsafe fn end(self: Pin<&Self>) {
+        let mutex = self.mutex.get();
+        if mutex.is_null() {
+            return;
+        }
+        let thread = ThreadState::current_attached();
+        assert_innermost(thread, &self);
+        self.mutex.set(ptr::null());
+        // L148: misuse is reported once the section is off the stack.
+        // SAFETY: the mutex outlives the section.
+        let unlocked = unsafe { (*mutex).try_unlock() };
+        // L149
+        pop(thread, &self);
+        unlocked.expect("unlocking mutex that is not locked");
+    }
+}
+
+impl CriticalSection2 {
+    /// A section that has not begun.
+    pub const fn new() -> Self {
+        Self { base: CriticalSection::new(), mutex2: Cell::new(ptr::null()) }
+    }
+
+    /// Begins the section: locks both mutexes, suspending the thread's other sections if that
+    /// blocks.
+    ///
+    /// # Panics
+    /// If the thread has no attached [`ThreadState`].
+    ///
+    /// # Safety
+    /// As for [`CriticalSection::begin`], with both mutexes.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L154 _PyCriticalSection2_BeginMutex
+    #[doc(alias("_PyCriticalSection2_BeginMutex", "PyCriticalSection2_BeginMutex"))]
+    #[track_caller]
+    pub unsafe fn begin(self: Pin<&Self>, a: &Mutex, b: &Mutex) {
+        let thread = ThreadState::current_attached();
+        self.mutex2.set(ptr::null());
+        // L156-L162: the same mutex twice is one.
+        if ptr::eq(a, b) {
+            // SAFETY: `base` is pinned with the whole; the rest by contract.
+            unsafe { self.base().begin(a) };
+            return;
+        }
+        // Deviation D07: both at once or neither (gh-150902). To lock only the one that is
+        // missing would invert the order.
+        if holds(thread.top(), a) && holds(thread.top(), b) {
+            self.base.mutex.set(ptr::null());
+            return;
+        }
+
+        // L164-L171: any order does, as long as everybody agrees.
+        let (m1, m2) = if ptr::from_ref(b) < ptr::from_ref(a) { (b, a) } else { (a, b) };
+        // L173-L174
+        let m1_locked = m1.lock_fast();
+        if m1_locked && m2.lock_fast() {
+            // L175-L182
+            self.base.mutex.set(m1);
+            self.mutex2.set(m2);
+            self.base.prev.set(thread.top());
+            thread.set_top(Tagged::two(self.get_ref()));
+        } else {
+            // L183-L189: a first mutex that is locked stays so.
+            self.begin_slow(thread, m1, m2, m1_locked);
+        }
+    }
+
+    /// CPython: Python/critical_section.c:L26 _PyCriticalSection2_BeginSlow
+    #[doc(alias = "_PyCriticalSection2_BeginSlow")]
+    #[cold]
+    fn begin_slow(
+        self: Pin<&Self>,
+        thread: &ThreadState,
+        m1: &Mutex,
+        m2: &Mutex,
+        is_m1_locked: bool,
+    ) {
+        // L30-L34: on the stack first, as for one mutex.
+        self.base.mutex.set(ptr::null());
+        self.mutex2.set(ptr::null());
+        self.base.prev.set(thread.top());
+        thread.set_top(Tagged::two(self.get_ref()));
+
+        // L36-L39: `m1` is not given back while we wait for `m2`. Everybody waits in this order.
+        if !is_m1_locked {
+            m1.lock();
+        }
+        m2.lock();
+        // L40-L41
+        self.base.mutex.set(m1);
+        self.mutex2.set(m2);
+    }
+
+    /// Ends the section; see [`CriticalSection::end`].
+    ///
+    /// # Panics
+    /// As [`CriticalSection::end`] does.
+    ///
+    /// # Safety
+    /// On the thread that began it.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L200 _PyCriticalSection2_End
+    #[doc(alias("_PyCriticalSection2_End", "PyCriticalSection2_End"))]
+    #[track_caller]
+    pub unsafe fn end(self: Pin<&Self>) {
+        let mutex2 = self.mutex2.get();
+        if mutex2.is_null() {
+            // SAFETY: by contract.
+            unsafe { self.base().end() };
+            return;
+        }
+        let thread = ThreadState::current_attached();
+        assert_innermost(thread, &self.base);
+        let mutex = self.base.mutex.replace(ptr::null());
+        self.mutex2.set(ptr::null());
+        // L202-L205
+        // SAFETY: the mutexes outlive the section.
+        let unlocked = unsafe { (*mutex2).try_unlock().and((*mutex).try_unlock()) };
+        // L206
+        pop(thread, &self.base);
+        unlocked.expect("unlocking mutex that is not locked");
+    }
+
+    fn base(self: Pin<&Self>) -> Pin<&CriticalSection> {
+        // SAFETY: pinned with the whole.
+        unsafe { self.map_unchecked(|section| &section.base) }
+    }
+}
+
+/// Whether the section that `tagged` leads to holds `m`.
+///
+/// CPython: Include/internal/pycore_critical_section.h:L211 _PyCriticalSection_AssertHeld
+fn holds(tagged: Tagged, m: &Mutex) -> bool {
+    // L214-L215: the innermost one is active whenever its thread runs.
+    if !tagged.is_active() {
+        return false;
+    }
+    // SAFETY: a section on the stack is pinned and has begun but not ended.
+    unsafe {
+        // L220-L223
+        ptr::eq((*tagged.untagged()).mutex.get(), m)
+            // L216-L219
+            || tagged.untagged2().is_some_and(|section2| ptr::eq((*section2).mutex2.get(), m))
+    }
+}
+
+/// Panics unless the innermost section of the thread, which the caller has attached, holds `m`.
+/// For code that relies on its caller's section.
+///
+/// CPython: Include/internal/pycore_critical_section.h:L211 _PyCriticalSection_AssertHeld
+#[doc(alias("_PyCriticalSection_AssertHeld", "_Py_CRITICAL_SECTION_ASSERT_MUTEX_LOCKED"))]
+#[track_caller]
+pub fn assert_held(m: &Mutex) {
+    let top = ThreadState::current_attached().top();
+    assert!(holds(top, m), "the innermost critical section does not hold the mutex");
+}
+
+#[track_caller]
+fn assert_innermost(thread: &ThreadState, section: &CriticalSection) {
+    let innermost = ptr::eq(thread.top().untagged(), section);
+    assert!(innermost, "critical section ended out of order: it is not the innermost one");
+}
+
+/// Takes the innermost section off the stack and resumes the one below.
+///
+/// CPython: Include/internal/pycore_critical_section.h:L134 _PyCriticalSection_Pop
+#[doc(alias = "_PyCriticalSection_Pop")]
+fn pop(thread: &ThreadState, section: &CriticalSection) {
+    // L136-L138
+    let prev = section.prev.get();
+    thread.set_top(prev);
+
+    // L140-L142
+    if prev.is_inactive() {
+        stack::resume(thread);
+    }
+}
+
+impl Default for CriticalSection {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Default for CriticalSection2 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for CriticalSection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CriticalSection")
+            .field("prev", &self.prev.get())
+            .field("mutex", &self.mutex.get())
+            .finish()
+    }
+}
+
+impl fmt::Debug for CriticalSection2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CriticalSection2")
+            .field("base", &self.base)
+            .field("mutex2", &self.mutex2.get())
+            .finish()
+    }
+}

@@ -1,0 +1,249 @@
+use std::cell::Cell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::{self, NonNull};
+
+use pysync_parking_lot::primitive::atomic::{AtomicU32, Ordering};
+use pysync_parking_lot::primitive::{self, const_fn};
+use pysync_parking_lot::{Deadline, Native, ThreadHooks, park_until_in, unpark_all};
+
+use crate::stack;
+use crate::tag::Tagged;
+
+/// The thread does not run inside the runtime, and nobody waits for it.
+const DETACHED: u32 = 0;
+/// The thread runs inside the runtime.
+const ATTACHED: u32 = 1;
+/// Somebody has stopped the thread while it was detached; it may not attach.
+const SUSPENDED: u32 = 2;
+
+/// What a runtime knows of one thread: whether it is attached, and its stack of critical
+/// sections. The part of CPython's `PyThreadState` that sections need.
+///
+/// Each thread has one. While it is attached, it detaches around every wait in these crates that
+/// blocks and that asks for it, which suspends its sections, and attaches again afterwards,
+/// which resumes the innermost one.
+///
+/// **Fork**: the child's one thread keeps its state and its sections. Sections of threads that
+/// no longer exist leave their mutexes locked.
+pub struct ThreadState {
+    /// The innermost section. The thread's own.
+    critical_section: Cell<Tagged>,
+    /// Written by the thread itself between detached and attached, by others between detached
+    /// and suspended.
+    state: AtomicU32,
+}
+
+// SAFETY: other threads can only get at `state`, which is atomic; `critical_section` is reached
+// through `current` alone, which is the calling thread's.
+unsafe impl Sync for ThreadState {}
+
+primitive::thread_local! {
+    static CURRENT: ThreadState = ThreadState::new()
+}
+
+static HOOKS: ThreadHooks = ThreadHooks {
+    // PR 116483: only what is attached is detached; to have a state is not enough.
+    detach: || {
+        let current = ThreadState::current();
+        let attached = current.is_attached_here();
+        if attached {
+            current.detach();
+        }
+        attached
+    },
+    attach: || ThreadState::current().attach_here(),
+};
+
+impl ThreadState {
+    const_fn! {
+        const fn new() -> Self {
+            Self {
+                critical_section: Cell::new(Tagged::NONE),
+                state: AtomicU32::new(DETACHED),
+            }
+        }
+    }
+
+    /// Attaches the calling thread until the result is dropped. Blocks while the thread is
+    /// [stopped](Self::try_stop).
+    ///
+    /// May also be called inside [`Attached::detached`], where it resumes the innermost section
+    /// for as long as it lasts.
+    ///
+    /// # Panics
+    /// If the thread is attached already.
+    #[doc(alias = "PyThreadState_Attach")]
+    pub fn attach() -> Attached {
+        let current = Self::current();
+        assert!(!current.is_attached_here(), "the thread is already attached");
+        let previous_hooks = Native::set_thread_hooks(Some(&HOOKS));
+        current.attach_here();
+        Attached { state: NonNull::from(current), previous_hooks, not_send: PhantomData }
+    }
+
+    /// Whether the calling thread is attached.
+    pub fn is_attached() -> bool {
+        Self::current().is_attached_here()
+    }
+
+    /// Stops the thread if it is detached: it stays so until [`start`](Self::start). False if it
+    /// is attached, and then the caller tries again later; true if it is stopped, by this call
+    /// or already. Never blocks.
+    ///
+    /// This is what a runtime that stops the world does to each thread. Whoever does it must not
+    /// detach while the world is stopped (gh-118332): a mutex of its sections might be handed to
+    /// a thread that it has stopped.
+    pub fn try_stop(&self) -> bool {
+        // Ordering: Acquire pairs with the Release in `detach`: what the thread did while it was
+        // attached is visible to the thread that stopped it.
+        match self.state.compare_exchange(DETACHED, SUSPENDED, Ordering::Acquire, Ordering::Relaxed)
+        {
+            Ok(_) => true,
+            Err(state) => state == SUSPENDED,
+        }
+    }
+
+    /// Lets a stopped thread attach again; no effect on others.
+    pub fn start(&self) {
+        // Ordering: Release pairs with the Acquire in `try_attach`: the thread sees what was
+        // done while it was stopped.
+        let started =
+            self.state.compare_exchange(SUSPENDED, DETACHED, Ordering::Release, Ordering::Relaxed);
+        if started.is_ok() {
+            unpark_all(&raw const self.state);
+        }
+    }
+
+    /// The calling thread's state. Not to be kept beyond the thread's life, nor given away.
+    pub(crate) fn current() -> &'static Self {
+        // SAFETY: a thread's own state lasts as long as the thread, it has no destructor, and
+        // the callers here keep no reference for longer.
+        CURRENT.with(|state| unsafe { &*ptr::from_ref(state) })
+    }
+
+    /// The calling thread's state.
+    ///
+    /// # Panics
+    /// If the thread is not attached.
+    #[track_caller]
+    pub(crate) fn current_attached() -> &'static Self {
+        let current = Self::current();
+        assert!(
+            current.is_attached_here(),
+            "critical section without an attached thread state: call ThreadState::attach first"
+        );
+        current
+    }
+
+    pub(crate) fn top(&self) -> Tagged {
+        self.critical_section.get()
+    }
+
+    pub(crate) fn set_top(&self, tagged: Tagged) {
+        self.critical_section.set(tagged);
+    }
+
+    fn is_attached_here(&self) -> bool {
+        // Ordering: Relaxed; only the thread itself makes it attached or not.
+        self.state.load(Ordering::Relaxed) == ATTACHED
+    }
+
+    /// The `_PyThreadState_Attach` of `pystate.c`, without the interpreter.
+    fn attach_here(&self) {
+        while !self.try_attach() {
+            // Stopped. Not detaching: the thread is not attached.
+            park_until_in::<Native, _>(
+                &self.state,
+                SUSPENDED,
+                Deadline::NEVER,
+                ptr::null_mut(),
+                false,
+            );
+        }
+        if !self.top().is_none() {
+            stack::resume(self);
+        }
+    }
+
+    fn try_attach(&self) -> bool {
+        // Ordering: Acquire pairs with the Release in `start`.
+        self.state
+            .compare_exchange(DETACHED, ATTACHED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The `_PyThreadState_Detach` of `pystate.c`, without the interpreter.
+    fn detach(&self) {
+        if !self.top().is_none() {
+            stack::suspend_all(self);
+        }
+        // Ordering: Release pairs with the Acquire in `try_stop`.
+        self.state.store(DETACHED, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for ThreadState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadState")
+            .field("state", &self.state.load(Ordering::Relaxed))
+            .finish_non_exhaustive()
+    }
+}
+
+/// An attached thread; detaches when dropped. Stays on its thread.
+#[must_use]
+pub struct Attached {
+    state: NonNull<ThreadState>,
+    previous_hooks: Option<&'static ThreadHooks>,
+    not_send: PhantomData<*mut ()>,
+}
+
+impl Attached {
+    /// Runs `f` with the thread detached, and its sections suspended: around anything that may
+    /// block and is not a lock of these crates. Attaches again even if `f` panics, resuming the
+    /// innermost section.
+    ///
+    /// # Panics
+    /// If the thread is not attached, as inside another `detached`.
+    #[doc(alias("Py_BEGIN_ALLOW_THREADS", "Py_END_ALLOW_THREADS"))]
+    pub fn detached<T>(&self, f: impl FnOnce() -> T) -> T {
+        struct Reattach<'a>(&'a ThreadState);
+        impl Drop for Reattach<'_> {
+            fn drop(&mut self) {
+                self.0.attach_here();
+            }
+        }
+
+        let state = self.state();
+        assert!(state.is_attached_here(), "the thread is already detached");
+        state.detach();
+        let _reattach = Reattach(state);
+        f()
+    }
+
+    /// The address of the innermost section, if there is one.
+    pub fn top(&self) -> Option<usize> {
+        let top = self.state().top();
+        (!top.is_none()).then(|| top.untagged().addr())
+    }
+
+    /// The thread's state, for whoever stops the world.
+    pub fn state(&self) -> &ThreadState {
+        // SAFETY: the thread's own, and the guard does not leave the thread.
+        unsafe { self.state.as_ref() }
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.state().detach();
+        Native::set_thread_hooks(self.previous_hooks);
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attached").field("top", &self.top()).finish()
+    }
+}
