@@ -1,1 +1,32 @@
-//! pysync
+//! CPython's free-threading synchronization layer in one crate: what the layers export, a module
+//! for each.
+//!
+//! | module | feature | crate |
+//! |---|---|---|
+//! | [`parking_lot`] | always | `pysync-parking-lot` |
+//! | [`lock`] | `lock` | `pysync-lock` |
+//! | [`critical_section`] | `critical-section` | `pysync-critical-section` |
+//!
+//! Both features are on by default; `tracing` is not. Depend on a layer's own crate to have just
+//! that one.
+//!
+//! ```
+//! use pysync::critical_section::{ThreadState, critical_section};
+//! use pysync::lock::Mutex;
+//!
+//! static MUTEX: Mutex = Mutex::new();
+//!
+//! let _attached = ThreadState::attach();
+//! critical_section(&MUTEX, || assert!(MUTEX.is_locked()));
+//! ```
+
+#[cfg(feature = "critical-section")]
+pub use pysync_critical_section as critical_section;
+#[cfg(feature = "lock")]
+pub use pysync_lock as lock;
+pub use pysync_parking_lot as parking_lot;
+
+/// The README's examples, as tests.
+#[cfg(all(doctest, feature = "critical-section"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,11 @@
+# Sourced by the scripts beside it: the workspace root as the current folder, and strict mode.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+
+# Each way of building has a target folder of its own, or they would rebuild each other's crates.
+target() {
+    export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/$1"
+}
+
+LAYERS=(pysync-parking-lot pysync-lock pysync-critical-section)

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Are the orderings enough? Every interleaving that loom finds within a bound of preemptions.
+source "$(dirname "$0")/common.sh"
+target loom
+export RUSTFLAGS="--cfg loom"
+export LOOM_MAX_PREEMPTIONS="${LOOM_MAX_PREEMPTIONS:-3}"
+for layer in "${LAYERS[@]}"; do
+    cargo test --release --package "$layer" --test loom -- --nocapture --test-threads=1
+done

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# All tests, then those of the layers as users build them: optimised, with every feature, and
+# with the parker of other platforms.
+source "$(dirname "$0")/common.sh"
+cargo test --workspace
+layers=("${LAYERS[@]/#/--package=}")
+cargo test --release "${layers[@]}" --tests
+cargo test --all-features "${layers[@]}" --package=pysync
+(
+    target portable
+    RUSTFLAGS="--cfg pysync_portable" cargo test "${layers[@]}" --tests
+)
