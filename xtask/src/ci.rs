@@ -3,11 +3,11 @@
 //! A step is a script that also runs by itself. It exits 0 when it is happy, and when it cannot
 //! run here (no nightly, say) it exits 0 after a last line that begins with `skipped`.
 
-use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anstream::println;
+use anstyle::{AnsiColor, Style};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
@@ -16,9 +16,8 @@ use crate::Outcome;
 use crate::workspace::Workspace;
 
 /// Every step, in the order in which `cargo xtask ci` runs them: what fails soonest goes first.
-const STEPS: [&str; 9] = [
-    "fmt", "clippy", "doc", "test", "parity", "loom", "shuttle", "sanitize", "mutants",
-];
+const STEPS: [&str; 9] =
+    ["fmt", "clippy", "doc", "test", "parity", "loom", "shuttle", "sanitize", "mutants"];
 
 /// Runs the CI steps: every script of `ci/`, or the named ones in the given order.
 #[derive(Args, Debug)]
@@ -79,11 +78,11 @@ pub(crate) fn run(workspace: &Workspace, ci: &Ci) -> Result<Outcome> {
         runs.push(if stop {
             Run { step: step.to_owned(), verdict: Verdict::NotRun, took: Duration::ZERO }
         } else {
-            println!("==> {step}");
+            writeln!(anstream::stdout(), "==> {step}")?;
             run_step(workspace, step)?
         });
     }
-    println!("\n{}", summary(&runs));
+    writeln!(anstream::stdout(), "\n{}", summary(&runs).trim_fmt())?;
     Ok(Outcome::of(runs.iter().any(|run| run.verdict == Verdict::Failed)))
 }
 
@@ -129,7 +128,6 @@ fn run_step(workspace: &Workspace, step: &str) -> Result<Run> {
 }
 
 fn summary(runs: &[Run]) -> Table {
-    let colour = std::io::stdout().is_terminal();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(["step", "seconds", "result"]);
     for run in runs {
@@ -137,7 +135,7 @@ fn summary(runs: &[Run]) -> Table {
             Verdict::NotRun => String::new(),
             _ => format!("{:.1}", run.took.as_secs_f64()),
         };
-        table.add_row([run.step.clone(), seconds, run.verdict.label(colour)]);
+        table.add_row([run.step.clone(), seconds, run.verdict.label()]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
@@ -149,13 +147,15 @@ fn summary(runs: &[Run]) -> Table {
 }
 
 impl Verdict {
-    fn label(self, colour: bool) -> String {
-        let (word, code) = match self {
-            Self::Ok => ("ok", "32"),
-            Self::Failed => ("FAILED", "31"),
-            Self::Skipped => ("skipped", "33"),
-            Self::NotRun => ("not run", "2"),
+    /// Coloured; `anstream` drops the colours where they are not wanted.
+    fn label(self) -> String {
+        let (word, colour) = match self {
+            Self::Ok => ("ok", AnsiColor::Green),
+            Self::Failed => ("FAILED", AnsiColor::Red),
+            Self::Skipped => ("skipped", AnsiColor::Yellow),
+            Self::NotRun => ("not run", AnsiColor::BrightBlack),
         };
-        if colour { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() }
+        let style = Style::new().fg_color(Some(colour.into()));
+        format!("{style}{word}{style:#}")
     }
 }

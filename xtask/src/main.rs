@@ -1,6 +1,7 @@
 //! The workspace's own commands: the parity audit and the CI steps.
 
 mod ci;
+mod mutants;
 mod parity;
 mod workspace;
 
@@ -28,12 +29,14 @@ Examples:
   cargo xtask parity              which Rust is this C, which C is this Rust, what is missing
   cargo xtask parity --help       everything the audit can do
   cargo xtask ci                  every CI step, in order
-  cargo xtask ci fmt clippy       these two";
+  cargo xtask ci fmt clippy       these two
+  cargo xtask mutants             would a wrong line be caught?";
 
 #[derive(Subcommand)]
 enum Command {
     Parity(parity::cli::Parity),
     Ci(ci::Ci),
+    Mutants(mutants::Mutants),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = Workspace::open(cli.root).and_then(|workspace| match cli.command {
         Command::Parity(command) => parity::run(&workspace, command),
         Command::Ci(command) => ci::run(&workspace, &command),
+        Command::Mutants(command) => mutants::run(&workspace, &command),
     });
     match outcome {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,

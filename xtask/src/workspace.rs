@@ -29,7 +29,9 @@ impl Workspace {
         let root = start
             .ancestors()
             .find(|dir| dir.join("parity").is_dir() && dir.join("xtask").is_dir())
-            .with_context(|| format!("{}: not inside the workspace; give --root", start.display()))?;
+            .with_context(|| {
+                format!("{}: not inside the workspace; give --root", start.display())
+            })?;
         Ok(Self { root: root.to_owned() })
     }
 
@@ -43,7 +45,8 @@ impl Workspace {
 
     /// The text of a file of the workspace; errors name it by its relative path.
     pub(crate) fn read(&self, relative: &str) -> Result<String> {
-        std::fs::read_to_string(self.path(relative)).with_context(|| relative.to_owned())
+        std::fs::read_to_string(self.path(relative))
+            .with_context(|| format!("{relative}: cannot read it"))
     }
 }
 

@@ -15,7 +15,11 @@ pub(crate) fn check(workspace: &Workspace, files: &[RustFile]) -> Vec<Problem> {
     let mut entries: BTreeMap<&str, u32> = BTreeMap::new();
     for (line, id) in headings(&text) {
         if let Some(first) = entries.insert(id, line) {
-            problems.push(Problem::new(PATH, line, format!("deviation {id} has an entry already, at line {first}")));
+            problems.push(Problem::new(
+                PATH,
+                line,
+                format!("deviation {id} has an entry already, at line {first}"),
+            ));
             entries.insert(id, first);
         }
     }
@@ -31,7 +35,11 @@ pub(crate) fn check(workspace: &Workspace, files: &[RustFile]) -> Vec<Problem> {
     }
     for (id, line) in &entries {
         if !used.contains(id) {
-            problems.push(Problem::new(PATH, *line, format!("no tag leads to deviation {id}; remove the entry")));
+            problems.push(Problem::new(
+                PATH,
+                *line,
+                format!("no tag leads to deviation {id}; remove the entry"),
+            ));
         }
     }
     problems
@@ -43,7 +51,8 @@ fn headings(text: &str) -> impl Iterator<Item = (u32, &str)> {
         let heading = text.strip_prefix("### ").or_else(|| text.strip_prefix("## "))?;
         let id = heading.split([':', ' ']).next()?;
         let digits = id.strip_prefix('D')?;
-        (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some((line, id))
+        (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .then_some((line, id))
     })
 }
 
@@ -53,7 +62,8 @@ mod tests {
 
     #[test]
     fn reads_the_headings_that_are_entries() {
-        let text = "# Deviations\n## D01: a\ntext D02\n### D03 b\n## Design\n#### D04: deep\n## D5\n";
+        let text =
+            "# Deviations\n## D01: a\ntext D02\n### D03 b\n## Design\n#### D04: deep\n## D5\n";
         assert_eq!(headings(text).collect::<Vec<_>>(), [(2, "D01"), (4, "D03"), (7, "D5")]);
     }
 }

@@ -60,7 +60,7 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn read(workspace: &Workspace, index: &Index) -> Result<Self> {
         let (text, file): (String, File) =
-            toml_file::read(workspace, PATH, "see the entries around it for the form")?;
+            toml_file::read(workspace, PATH, "its first lines say what an entry looks like")?;
         let mut ledger = Self { postings: Vec::new(), problems: Vec::new() };
         for entry in file.entry {
             let at = line_of(&text, entry.span().start);
@@ -86,7 +86,8 @@ impl Ledger {
                 }
                 named = true;
                 let code = found.code();
-                let lines = entry.lines.as_ref().map_or_else(|| code.clone(), |lines| lines.and(&code));
+                let lines =
+                    entry.lines.as_ref().map_or_else(|| code.clone(), |lines| lines.and(&code));
                 if let Some(left) = &mut left {
                     *left = left.minus(&(found.first..=found.last).collect());
                 }
@@ -94,7 +95,8 @@ impl Ledger {
                     continue;
                 }
                 let twice = self.postings.iter().find(|posting| {
-                    posting.symbol == symbol && (!posting.lines.and(&lines).is_empty() || posting.lines == lines)
+                    posting.symbol == symbol
+                        && (!posting.lines.and(&lines).is_empty() || posting.lines == lines)
                 });
                 if let Some(twice) = twice {
                     let first = twice.at;
@@ -102,10 +104,19 @@ impl Ledger {
                     continue;
                 }
                 let whole = lines == code;
-                self.postings.push(Posting { at, symbol, lines, whole, reason: entry.reason.clone() });
+                self.postings.push(Posting {
+                    at,
+                    symbol,
+                    lines,
+                    whole,
+                    reason: entry.reason.clone(),
+                });
             }
             if !named {
-                self.complain(at, format!("stale: there is no {name} in {file} of CPython {}", index.version));
+                self.complain(
+                    at,
+                    format!("stale: there is no {name} in {file} of CPython {}", index.version),
+                );
                 left = None;
             }
         }

@@ -15,6 +15,8 @@ mod rust;
 mod seed;
 mod toml_file;
 
+use std::io::Write;
+
 use anyhow::{Result, bail};
 
 use crate::Outcome;
@@ -64,11 +66,12 @@ fn run_audit(workspace: &Workspace, args: &AuditArgs) -> Result<Outcome> {
 fn write_index(args: &IndexArgs) -> Result<Outcome> {
     let index = index::build(&Source::open(&args.cpython)?)?;
     write_whole(&args.out, &index.to_toml()?)?;
-    anstream::println!(
+    writeln!(
+        anstream::stdout(),
         "{}: CPython {}, {} symbols",
         args.out.display(),
         index.version,
         index.symbols.len()
-    );
+    )?;
     Ok(Outcome::Clean)
 }

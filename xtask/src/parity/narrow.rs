@@ -21,14 +21,19 @@ impl Narrow {
             match COVERED.iter().find(|covered| ends(covered.path)) {
                 Some(covered) => paths.push(covered.path),
                 None => {
-                    let names: Vec<&str> = COVERED.iter().map(|covered| short(covered.path)).collect();
+                    let names: Vec<&str> =
+                        COVERED.iter().map(|covered| short(covered.path)).collect();
                     bail!("no covered C file is called {name:?}; they are {}", names.join(", "));
                 }
             }
         }
         for name in symbols {
             if !index.symbols.iter().any(|symbol| symbol.name == *name) {
-                bail!("CPython {} has no symbol {name:?} in the covered files{}", index.version, similar(index, name));
+                bail!(
+                    "CPython {} has no symbol {name:?} in the covered files{}",
+                    index.version,
+                    similar(index, name)
+                );
             }
         }
         Ok(Self { files: paths, symbols: symbols.to_vec() })
@@ -44,7 +49,8 @@ impl Narrow {
     }
 
     pub(crate) fn shows_problem(&self, problem: &Problem) -> bool {
-        self.is_everything() || problem.about.as_ref().is_some_and(|(file, symbol)| self.shows(file, symbol))
+        self.is_everything()
+            || problem.about.as_ref().is_some_and(|(file, symbol)| self.shows(file, symbol))
     }
 }
 
@@ -59,5 +65,9 @@ fn similar(index: &Index, name: &str) -> String {
         .collect();
     names.dedup();
     names.truncate(4);
-    if names.is_empty() { "; see `cargo xtask parity`".to_owned() } else { format!("; did you mean {}?", names.join(", ")) }
+    if names.is_empty() {
+        "; see `cargo xtask parity`".to_owned()
+    } else {
+        format!("; did you mean {}?", names.join(", "))
+    }
 }

@@ -55,27 +55,36 @@ pub(super) fn coverage(index: &Index, files: &[RustFile], targets: &[Target]) ->
                 let named = |line: u32| symbol.members.iter().any(|member| member.line == line);
                 if symbol.members.iter().all(|member| anchored.contains(member.line)) {
                     // With the last value the enum is whole: its other lines name no value.
-                    symbol.head.iter().filter(|line| !named(*line)).for_each(|line| anchored.insert(line));
+                    symbol
+                        .head
+                        .iter()
+                        .filter(|line| !named(*line))
+                        .for_each(|line| anchored.insert(line));
                 }
             }
         }
     }
     for (file, rust) in files.iter().enumerate() {
         for marker in &rust.markers {
-            match place(index, files, targets, file, marker) {
-                Ok(symbol) => {
-                    let code = index.symbols[symbol].code();
-                    let lines: Lines = marker.ranges.iter().flat_map(|(first, last)| *first..=*last).collect();
-                    coverage.marked[symbol] = coverage.marked[symbol].union(&lines.and(&code));
+            for (first, last) in marker.ranges.iter().copied() {
+                match place(index, files, targets, file, marker, (first, last)) {
+                    Ok(symbol) => {
+                        let lines: Lines = (first..=last).collect();
+                        let code = lines.and(&index.symbols[symbol].code());
+                        coverage.marked[symbol] = coverage.marked[symbol].union(&code);
+                    }
+                    Err(message) => {
+                        let problem = Problem::new(&rust.path, marker.at, message);
+                        coverage.problems.push(problem);
+                    }
                 }
-                Err(message) => coverage.problems.push(Problem::new(&rust.path, marker.at, message)),
             }
         }
     }
     coverage
 }
 
-/// The symbol that a marker is about: the one, among those that the innermost anchored item
+/// The symbol that one range of a marker is about: the one, among those that the innermost anchored item
 /// around it mirrors, whose lines these are.
 fn place(
     index: &Index,
@@ -83,9 +92,11 @@ fn place(
     targets: &[Target],
     file: usize,
     marker: &Marker,
+    (first, last): (u32, u32),
 ) -> Result<usize, String> {
     let rust = &files[file];
-    let Some(item) = rust.enclosing(marker.at).find(|item| rust.anchors_of(*item).next().is_some()) else {
+    let Some(item) = rust.enclosing(marker.at).find(|item| rust.anchors_of(*item).next().is_some())
+    else {
         return Err("this marker stands in no item with an anchor".to_owned());
     };
     let mut mirrored: Vec<usize> = targets
@@ -96,11 +107,13 @@ fn place(
     mirrored.sort_unstable();
     mirrored.dedup();
     if let Some(named) = &marker.file {
-        mirrored.retain(|at| index.symbols[*at].file == *named || short(&index.symbols[*at].file) == named);
+        mirrored.retain(|at| {
+            index.symbols[*at].file == *named || short(&index.symbols[*at].file) == named
+        });
     }
     let holds = |at: &usize| {
         let symbol = &index.symbols[*at];
-        marker.ranges.iter().all(|(first, last)| symbol.first <= *first && *last <= symbol.last)
+        symbol.first <= first && last <= symbol.last
     };
     let fitting: Vec<usize> = mirrored.iter().copied().filter(holds).collect();
     match fitting.as_slice() {

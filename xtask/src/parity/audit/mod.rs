@@ -83,7 +83,6 @@ impl LineCount {
     pub(crate) fn accounted(self) -> usize {
         self.mirrored + self.ledger
     }
-
 }
 
 impl std::ops::Add for LineCount {
@@ -215,8 +214,13 @@ fn stale<'a>(
         let row = &rows[posting.symbol];
         let message = if posting.whole && row.status == Status::Mirrored {
             let mirror = row.mirrors.first()?;
-            format!("stale: {} is mirrored by {} at {}:{}", symbol.name, mirror.item, mirror.path, mirror.line)
-        } else if !posting.lines.is_empty() && posting.lines.minus(coverage.marked(posting.symbol)).is_empty() {
+            format!(
+                "stale: {} is mirrored by {} at {}:{}",
+                symbol.name, mirror.item, mirror.path, mirror.line
+            )
+        } else if !posting.lines.is_empty()
+            && posting.lines.minus(coverage.marked(posting.symbol)).is_empty()
+        {
             format!("stale: markers cover lines {} of {}", posting.lines, symbol.name)
         } else {
             return None;
@@ -232,7 +236,8 @@ fn uncovered(row: &Row, accounted: &Lines) -> Vec<Problem> {
         .ranges()
         .into_iter()
         .map(|(first, last)| {
-            let range = if first == last { format!("L{first}") } else { format!("L{first}-L{last}") };
+            let range =
+                if first == last { format!("L{first}") } else { format!("L{first}-L{last}") };
             let message = format!("{range} of {}: no marker and no ledger entry", symbol.name);
             Problem::new(&symbol.file, first, message).about(&symbol.file, &symbol.name)
         })

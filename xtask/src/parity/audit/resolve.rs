@@ -28,15 +28,22 @@ pub(super) fn resolve(index: &Index, files: &[RustFile]) -> (Vec<Target>, Vec<Pr
                 targets.push(Target { file, anchor: at, symbol, member });
             }
             if let Some(message) = complaint {
-                let symbol = found_symbol(index, &targets, file, at).unwrap_or(anchor.symbol.as_str());
-                problems.push(Problem::new(&rust.path, anchor.at, message).about(&anchor.file, symbol));
+                let symbol =
+                    found_symbol(index, &targets, file, at).unwrap_or(anchor.symbol.as_str());
+                problems
+                    .push(Problem::new(&rust.path, anchor.at, message).about(&anchor.file, symbol));
             }
         }
     }
     (targets, problems)
 }
 
-fn found_symbol<'a>(index: &'a Index, targets: &[Target], file: usize, anchor: usize) -> Option<&'a str> {
+fn found_symbol<'a>(
+    index: &'a Index,
+    targets: &[Target],
+    file: usize,
+    anchor: usize,
+) -> Option<&'a str> {
     let target = targets.last().filter(|target| target.file == file && target.anchor == anchor)?;
     Some(&index.symbols[target.symbol].name)
 }
@@ -44,8 +51,12 @@ fn found_symbol<'a>(index: &'a Index, targets: &[Target], file: usize, anchor: u
 type Found = Option<(usize, Option<String>)>;
 
 fn find(index: &Index, anchor: &Anchor) -> (Found, Option<String>) {
-    let named: Vec<(usize, &Symbol)> =
-        index.symbols.iter().enumerate().filter(|(_, symbol)| symbol.name == anchor.symbol).collect();
+    let named: Vec<(usize, &Symbol)> = index
+        .symbols
+        .iter()
+        .enumerate()
+        .filter(|(_, symbol)| symbol.name == anchor.symbol)
+        .collect();
     let members: Vec<(usize, &Symbol, u32)> = index
         .symbols
         .iter()
@@ -57,11 +68,15 @@ fn find(index: &Index, anchor: &Anchor) -> (Found, Option<String>) {
         .collect();
 
     let here = |symbol: &Symbol| symbol.file == anchor.file;
-    if let Some((at, _)) = named.iter().find(|(_, symbol)| here(symbol) && symbol.line == anchor.line) {
+    if let Some((at, _)) =
+        named.iter().find(|(_, symbol)| here(symbol) && symbol.line == anchor.line)
+    {
         return (Some((*at, None)), None);
     }
     let member = |at: usize| Some((at, Some(anchor.symbol.clone())));
-    if let Some((at, ..)) = members.iter().find(|(_, symbol, line)| here(symbol) && *line == anchor.line) {
+    if let Some((at, ..)) =
+        members.iter().find(|(_, symbol, line)| here(symbol) && *line == anchor.line)
+    {
         return (member(*at), None);
     }
 
@@ -79,7 +94,8 @@ fn find(index: &Index, anchor: &Anchor) -> (Found, Option<String>) {
             ([], [(at, ..)]) => member(*at),
             _ => None,
         };
-        let message = format!("wrong line: {name} is at {}:{lines}, not L{}", anchor.file, anchor.line);
+        let message =
+            format!("wrong line: {name} is at {}:{lines}, not L{}", anchor.file, anchor.line);
         return (found, Some(message));
     }
     if !named.is_empty() {
@@ -88,11 +104,24 @@ fn find(index: &Index, anchor: &Anchor) -> (Found, Option<String>) {
             [(at, _)] => Some((*at, None)),
             _ => None,
         };
-        return (found, Some(format!("wrong file: {name} is at {}, not in {}", places.join(" or "), anchor.file)));
+        return (
+            found,
+            Some(format!(
+                "wrong file: {name} is at {}, not in {}",
+                places.join(" or "),
+                anchor.file
+            )),
+        );
     }
     if !is_covered(&anchor.file) {
-        let message = format!("{} is not one of the covered files; say it in prose, without this form", anchor.file);
+        let message = format!(
+            "{} is not one of the covered files; say it in prose, without this form",
+            anchor.file
+        );
         return (None, Some(message));
     }
-    (None, Some(format!("unknown symbol: CPython {} has no {name} in {}", index.version, anchor.file)))
+    (
+        None,
+        Some(format!("unknown symbol: CPython {} has no {name} in {}", index.version, anchor.file)),
+    )
 }

@@ -28,11 +28,15 @@ pub(super) fn read(path: &Path, wanted: &[&str]) -> Result<BTreeMap<String, Stri
     } else {
         bail!("{shown}: not a folder, a .tar.xz, a .tgz or a .tar; give a CPython source");
     };
-    members(unpacked, wanted)
-        .with_context(|| format!("{shown}: cannot be unpacked, truncated or damaged; download it again"))
+    members(unpacked, wanted).with_context(|| {
+        format!("{shown}: cannot be unpacked, truncated or damaged; download it again")
+    })
 }
 
-fn members(mut unpacked: Box<dyn Read + '_>, wanted: &[&str]) -> std::io::Result<BTreeMap<String, String>> {
+fn members(
+    mut unpacked: Box<dyn Read + '_>,
+    wanted: &[&str],
+) -> std::io::Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
     let mut archive = tar::Archive::new(&mut unpacked);
     for entry in archive.entries()? {

@@ -31,27 +31,34 @@ impl Source {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let shown = path.display();
         if !path.exists() {
-            bail!("{shown}: no such file or folder; give a CPython source folder or release tarball");
+            bail!(
+                "{shown}: no such file or folder; give a CPython source folder or release tarball"
+            );
         }
         let wanted: Vec<&str> =
             COVERED.iter().map(|covered| covered.path).chain([PATCHLEVEL]).collect();
-        let mut files = if path.is_dir() {
-            read_folder(path, &wanted)?
-        } else {
-            archive::read(path, &wanted)?
-        };
+        let mut files =
+            if path.is_dir() { read_folder(path, &wanted)? } else { archive::read(path, &wanted)? };
 
         let Some(patchlevel) = files.remove(PATCHLEVEL) else {
-            bail!("{shown}: not a CPython source, it has no {PATCHLEVEL}; give the folder that holds Include/ and Python/, or a release tarball");
+            bail!(
+                "{shown}: not a CPython source, it has no {PATCHLEVEL}; give the folder that holds Include/ and Python/, or a release tarball"
+            );
         };
-        let version = Version::parse(&patchlevel)
-            .with_context(|| format!("{shown}: {PATCHLEVEL} names no version; give an unmodified CPython source"))?;
+        let version = Version::parse(&patchlevel).with_context(|| {
+            format!("{shown}: {PATCHLEVEL} names no version; give an unmodified CPython source")
+        })?;
         if (version.major, version.minor) < OLDEST {
-            bail!("{shown}: this is CPython {version}, which has no free-threading synchronization layer; give 3.13 or later");
+            bail!(
+                "{shown}: this is CPython {version}, which has no free-threading synchronization layer; give 3.13 or later"
+            );
         }
         for covered in COVERED.iter().filter(|covered| covered.only.is_none()) {
             if !files.contains_key(covered.path) {
-                bail!("{shown}: CPython {version} without {}; give a complete source", covered.path);
+                bail!(
+                    "{shown}: CPython {version} without {}; give a complete source",
+                    covered.path
+                );
             }
         }
         Ok(Self { version, files })
@@ -63,7 +70,8 @@ fn read_folder(folder: &Path, wanted: &[&str]) -> Result<BTreeMap<String, String
     for relative in wanted {
         let path = folder.join(relative);
         if path.is_file() {
-            let bytes = std::fs::read(&path).with_context(|| format!("{}: cannot read it", path.display()))?;
+            let bytes = std::fs::read(&path)
+                .with_context(|| format!("{}: cannot read it", path.display()))?;
             files.insert((*relative).to_owned(), text(bytes));
         }
     }

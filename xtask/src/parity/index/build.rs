@@ -26,7 +26,8 @@ pub(crate) fn build(source: &Source) -> Result<Index> {
         .into_iter()
         .partition(|declared| symbols.iter().any(|symbol| symbol.name == declared.name));
     symbols.extend(orphans);
-    symbols.sort_by(|a, b| (rank(&a.file), a.first, &a.name).cmp(&(rank(&b.file), b.first, &b.name)));
+    symbols
+        .sort_by(|a, b| (rank(&a.file), a.first, &a.name).cmp(&(rank(&b.file), b.first, &b.name)));
     let declarations = prototypes
         .into_iter()
         .map(|symbol| Declaration { name: symbol.name, file: symbol.file, lines: symbol.head })

@@ -19,21 +19,28 @@ pub(crate) fn drift(index_path: &str, committed: &Index, found: &Index) -> Vec<P
             None => problems.push(say(format!("{name} is in this source and not in {index_path}"))),
             Some(was) if was == symbol => {}
             Some(was) if was.hash != symbol.hash => {
-                problems.push(say(format!("{name} is not the {name} of {index_path}: its text has changed")));
+                problems.push(say(format!(
+                    "{name} is not the {name} of {index_path}: its text has changed"
+                )));
             }
             Some(was) if was.line != symbol.line => {
                 problems.push(say(format!("{name} is at L{} in {index_path}", was.line)));
             }
-            Some(_) => problems.push(say(format!("{name} is laid out differently from {index_path}"))),
+            Some(_) => {
+                problems.push(say(format!("{name} is laid out differently from {index_path}")))
+            }
         }
     }
     for (key, symbol) in &old {
         if !new.contains_key(key) {
             let message = format!("{} is in {index_path} and not in this source", symbol.name);
-            problems.push(Problem::new(&symbol.file, symbol.line, message).about(&symbol.file, &symbol.name));
+            problems.push(
+                Problem::new(&symbol.file, symbol.line, message).about(&symbol.file, &symbol.name),
+            );
         }
     }
     problems.extend(declarations(index_path, committed, found));
+    problems.sort();
     problems
 }
 
@@ -60,12 +67,21 @@ fn declarations(index_path: &str, committed: &Index, found: &Index) -> Vec<Probl
             .filter(|declaration| !other.declarations.contains(declaration))
             .map(|declaration| {
                 let line = declaration.lines.first().unwrap_or(1);
-                Problem::new(&declaration.file, line, format!("the declaration of {} {message}", declaration.name))
-                    .about(&declaration.file, &declaration.name)
+                Problem::new(
+                    &declaration.file,
+                    line,
+                    format!("the declaration of {} {message}", declaration.name),
+                )
+                .about(&declaration.file, &declaration.name)
             })
             .collect()
     };
-    let mut problems = differs(found, committed, &format!("is in this source and not in {index_path}"));
-    problems.extend(differs(committed, found, &format!("is in {index_path} and not in this source")));
+    let mut problems =
+        differs(found, committed, &format!("is in this source and not in {index_path}"));
+    problems.extend(differs(
+        committed,
+        found,
+        &format!("is in {index_path} and not in this source"),
+    ));
     problems
 }

@@ -84,7 +84,11 @@ impl<'a> File<'a> {
         if contains_kind(declarator, "function_declarator") || (is_extern && !initialised) {
             return self.declared(node, self.str(name));
         }
-        let kind = if contains_kind(declarator, "array_declarator") { Kind::Table } else { Kind::Constant };
+        let kind = if contains_kind(declarator, "array_declarator") {
+            Kind::Table
+        } else {
+            Kind::Constant
+        };
         self.symbol(node, kind, self.str(name), first_line(node));
     }
 
@@ -115,11 +119,18 @@ impl<'a> File<'a> {
         }
     }
 
-    fn aggregate(&mut self, whole: Node<'a>, tagged: Node<'a>, body: Node<'a>, name: Option<&'a str>) {
+    fn aggregate(
+        &mut self,
+        whole: Node<'a>,
+        tagged: Node<'a>,
+        body: Node<'a>,
+        name: Option<&'a str>,
+    ) {
         let kind = if tagged.kind() == "enum_specifier" { Kind::Enum } else { Kind::Struct };
         let mut members = Vec::new();
         self.members(body, &mut members);
-        let Some(name) = name.map(str::to_owned).or_else(|| Some(members.first()?.name.clone())) else {
+        let Some(name) = name.map(str::to_owned).or_else(|| Some(members.first()?.name.clone()))
+        else {
             return self.other(whole);
         };
         self.symbol(whole, kind, &name, first_line(whole)).members = members;
@@ -161,7 +172,8 @@ impl<'a> File<'a> {
 
     /// Nothing may go unseen: what has no name of its own goes by its first word.
     fn other(&mut self, node: Node<'a>) {
-        if self.text.code_lines(first_line(node), last_line(node)).is_empty() || node.kind() == ";" {
+        if self.text.code_lines(first_line(node), last_line(node)).is_empty() || node.kind() == ";"
+        {
             return;
         }
         let word = self.str(node).split(|c: char| !c.is_alphanumeric() && c != '_');
@@ -254,5 +266,9 @@ fn first_line(node: Node<'_>) -> u32 {
 /// A directive's node ends at the start of the line after it.
 fn last_line(node: Node<'_>) -> u32 {
     let end = node.end_position();
-    if end.column == 0 && end.row > node.start_position().row { end.row as u32 } else { end.row as u32 + 1 }
+    if end.column == 0 && end.row > node.start_position().row {
+        end.row as u32
+    } else {
+        end.row as u32 + 1
+    }
 }

@@ -20,8 +20,12 @@ impl Text {
         let bare = without_comments(source);
         let starts: Vec<usize> =
             std::iter::once(0).chain(bare.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        let mut text =
-            Self { directive: vec![false; starts.len()], hidden: vec![false; starts.len()], bare, starts };
+        let mut text = Self {
+            directive: vec![false; starts.len()],
+            hidden: vec![false; starts.len()],
+            bare,
+            starts,
+        };
         text.find_directives();
         text
     }
@@ -80,7 +84,9 @@ impl Text {
 
     /// Code lines of `first..=last`.
     pub(super) fn code_lines(&self, first: u32, last: u32) -> Lines {
-        (first..=last).filter(|line| !self.directive[*line as usize - 1] && self.is_code(*line)).collect()
+        (first..=last)
+            .filter(|line| !self.directive[*line as usize - 1] && self.is_code(*line))
+            .collect()
     }
 
     /// Code lines of a macro, whose `#define` counts.

@@ -6,12 +6,15 @@ mod build;
 mod compare;
 mod extract;
 mod lexical;
+#[cfg(test)]
+mod tests;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use super::lines::Lines;
-use crate::workspace::{Workspace, line_of};
+use super::toml_file;
+use crate::workspace::Workspace;
 
 pub(crate) use build::build;
 pub(crate) use compare::drift;
@@ -105,8 +108,11 @@ impl TryFrom<String> for Member {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let parts = text.split_once(':').and_then(|(name, line)| Some((name.to_owned(), line.parse().ok()?)));
-        let (name, line) = parts.ok_or_else(|| format!("{text:?} is no member such as \"handed_off:39\""))?;
+        let parts = text
+            .split_once(':')
+            .and_then(|(name, line)| Some((name.to_owned(), line.parse().ok()?)));
+        let (name, line) =
+            parts.ok_or_else(|| format!("{text:?} is no member such as \"handed_off:39\""))?;
         Ok(Self { name, line })
     }
 }
@@ -137,17 +143,15 @@ impl Index {
         found.sort();
         let path = match found.as_slice() {
             [name] => format!("parity/{name}"),
-            [] => bail!("parity/: no cpython-VERSION.toml here; write it with `cargo xtask parity index`"),
-            several => bail!("parity/: {} pin more than one CPython; keep one", several.join(" and ")),
+            [] => bail!(
+                "parity/: no cpython-VERSION.toml here; write it with `cargo xtask parity index`"
+            ),
+            several => {
+                bail!("parity/: {} pin more than one CPython; keep one", several.join(" and "))
+            }
         };
-        let text = workspace.read(&path)?;
-        let index: Self = toml::from_str(&text).map_err(|error| {
-            let line = line_of(&text, error.span().map_or(0, |span| span.start));
-            anyhow::anyhow!(
-                "{path}:{line}: not an index ({}); write it anew with `cargo xtask parity index`",
-                error.message()
-            )
-        })?;
+        let advice = "write it anew with `cargo xtask parity index`";
+        let (_, index) = toml_file::read(workspace, &path, advice)?;
         Ok((path, index))
     }
 }

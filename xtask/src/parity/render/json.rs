@@ -7,7 +7,12 @@ use crate::parity::audit::{Audit, LineCount, Row};
 use crate::parity::index::Index;
 use crate::parity::problem::Problem;
 
-pub(super) fn json(index: &Index, audit: &Audit, rows: &[&Row], problems: &[&Problem]) -> Result<String> {
+pub(super) fn json(
+    index: &Index,
+    audit: &Audit,
+    rows: &[&Row],
+    problems: &[&Problem],
+) -> Result<String> {
     let totals = audit.totals;
     let value = json!({
         "cpython": index.version,

@@ -11,7 +11,8 @@ pub(super) fn markdown(index: &Index, audit: &Audit, rows: &[&Row]) -> String {
         "| C symbol | C place | 3.14 | Rust item | Rust place | lines | status |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        let items: Vec<String> = row.mirrors.iter().map(|mirror| format!("`{}`", mirror.item)).collect();
+        let items: Vec<String> =
+            row.mirrors.iter().map(|mirror| format!("`{}`", mirror.item)).collect();
         let places: Vec<String> = row.mirrors.iter().map(link).collect();
         // Writing to a string cannot fail.
         let _ = writeln!(

@@ -15,7 +15,12 @@ use super::index::Index;
 use super::narrow::Narrow;
 use super::problem::Problem;
 
-pub(crate) fn render(index: &Index, audit: &Audit, narrow: &Narrow, args: &AuditArgs) -> Result<()> {
+pub(crate) fn render(
+    index: &Index,
+    audit: &Audit,
+    narrow: &Narrow,
+    args: &AuditArgs,
+) -> Result<()> {
     let rows: Vec<&Row> =
         audit.rows.iter().filter(|row| narrow.shows(&row.symbol.file, &row.symbol.name)).collect();
     let problems: Vec<&Problem> =
@@ -63,8 +68,12 @@ fn totals(index: &Index, audit: &Audit) -> String {
 
 /// Rounded down: 100 % is said of all and of nothing less.
 fn percent(part: usize, whole: usize) -> String {
-    let tenths = if whole == 0 { 1000 } else { part * 1000 / whole };
-    if tenths.is_multiple_of(10) { format!("{} %", tenths / 10) } else { format!("{}.{} %", tenths / 10, tenths % 10) }
+    let tenths = (part * 1000).checked_div(whole).unwrap_or(1000);
+    if tenths.is_multiple_of(10) {
+        format!("{} %", tenths / 10)
+    } else {
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    }
 }
 
 fn c_place(row: &Row) -> String {

@@ -40,9 +40,10 @@ fn heading(rows: &[&Row]) -> String {
     let missing = rows.iter().filter(|row| row.status == Status::Missing).count();
     let missing = if missing == 0 { String::new() } else { format!(", {missing} missing") };
     format!(
-        "{bold}{}{bold:#}: {} symbols{missing}, {}/{} lines\n",
+        "{bold}{}{bold:#}: {} symbol{}{missing}, {}/{} lines\n",
         rows[0].symbol.file,
         rows.len(),
+        if rows.len() == 1 { "" } else { "s" },
         lines.accounted(),
         lines.all
     )
@@ -65,7 +66,9 @@ fn block(rows: &[&Row]) -> Table {
         }
     }
     for (column, (_, width)) in table.column_iter_mut().zip(COLUMNS) {
-        column.set_padding((0, 1)).set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + 1)));
+        column
+            .set_padding((0, 1))
+            .set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + 1)));
     }
     for at in [1, 2, 5] {
         if let Some(column) = table.column_mut(at) {
@@ -128,7 +131,10 @@ pub(super) fn problems(shown: &[&Problem], all: usize) -> String {
     let bold = Style::new().bold();
     let mut text = String::new();
     for problem in shown {
-        text.push_str(&format!("{bold}{}:{}{bold:#}: {}\n", problem.path, problem.line, problem.message));
+        text.push_str(&format!(
+            "{bold}{}:{}{bold:#}: {}\n",
+            problem.path, problem.line, problem.message
+        ));
     }
     let count = |count: usize| match count {
         0 => "no problems".to_owned(),

@@ -37,7 +37,13 @@ pub(super) fn scan(file: &mut RustFile, text: &str) {
         }
         if let Some(parts) = TAG.captures(text) {
             if parts[2].is_empty() {
-                file.complain(line, format!("a deviation tag ends its number with a colon: `// Deviation {}: …`", &parts[1]));
+                file.complain(
+                    line,
+                    format!(
+                        "a deviation tag ends its number with a colon: `// Deviation {}: …`",
+                        &parts[1]
+                    ),
+                );
             }
             file.tags.push(Tag { id: parts[1].to_owned(), at: line });
         }

@@ -19,7 +19,8 @@ pub(super) fn scan(file: &mut RustFile, tokens: TokenStream) {
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Punct(punct) if punct.as_char() == '#' => {
-                let inner = tokens.next_if(|next| matches!(next, TokenTree::Punct(p) if p.as_char() == '!'));
+                let inner = tokens
+                    .next_if(|next| matches!(next, TokenTree::Punct(p) if p.as_char() == '!'));
                 let attribute = tokens.next_if(|next| matches!(next, TokenTree::Group(_)));
                 if let Some(TokenTree::Group(group)) = attribute
                     && group.delimiter() == Delimiter::Bracket

@@ -89,7 +89,17 @@ impl Collector {
 }
 
 const KEYWORDS: [&str; 11] = [
-    "fn", "struct", "enum", "union", "trait", "type", "const", "static", "mod", "macro_rules", "impl",
+    "fn",
+    "struct",
+    "enum",
+    "union",
+    "trait",
+    "type",
+    "const",
+    "static",
+    "mod",
+    "macro_rules",
+    "impl",
 ];
 
 /// The name that begins at these tokens, where it stands, and how many tokens to skip to it.
@@ -102,10 +112,16 @@ fn heading_at(tokens: &[TokenTree]) -> Option<(String, Span, usize)> {
     let mut at = 0;
     while let Some(text) = word(at) {
         match text.as_str() {
-            "pub" => at += if matches!(tokens.get(at + 1), Some(TokenTree::Group(_))) { 2 } else { 1 },
+            "pub" => {
+                at += if matches!(tokens.get(at + 1), Some(TokenTree::Group(_))) { 2 } else { 1 }
+            }
             "unsafe" | "async" | "extern" | "default" => at += 1,
             // `const fn`, `static ref`: the name is one further.
-            "const" | "static" if matches!(word(at + 1).as_deref(), Some("fn" | "unsafe" | "ref" | "mut")) => at += 1,
+            "const" | "static"
+                if matches!(word(at + 1).as_deref(), Some("fn" | "unsafe" | "ref" | "mut")) =>
+            {
+                at += 1
+            }
             "ref" | "mut" => at += 1,
             keyword if KEYWORDS.contains(&keyword) => at += 1,
             _ => return Some((text, tokens[at].span(), at)),
@@ -118,7 +134,9 @@ fn end_of(tokens: &[TokenTree]) -> Option<Span> {
     tokens
         .iter()
         .find_map(|token| match token {
-            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.span_close()),
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => {
+                Some(group.span_close())
+            }
             TokenTree::Punct(punct) if matches!(punct.as_char(), ';' | ',') => Some(punct.span()),
             _ => None,
         })
@@ -150,12 +168,16 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_trait(&mut self, node: &'ast syn::ItemTrait) {
         let name = node.ident.to_string();
-        self.named(name, node.span(), node.ident.span(), |this| visit::visit_item_trait(this, node));
+        self.named(name, node.span(), node.ident.span(), |this| {
+            visit::visit_item_trait(this, node)
+        });
     }
 
     fn visit_item_struct(&mut self, node: &'ast syn::ItemStruct) {
         let name = node.ident.to_string();
-        self.named(name, node.span(), node.ident.span(), |this| visit::visit_item_struct(this, node));
+        self.named(name, node.span(), node.ident.span(), |this| {
+            visit::visit_item_struct(this, node)
+        });
     }
 
     fn visit_item_enum(&mut self, node: &'ast syn::ItemEnum) {
@@ -165,7 +187,9 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_union(&mut self, node: &'ast syn::ItemUnion) {
         let name = node.ident.to_string();
-        self.named(name, node.span(), node.ident.span(), |this| visit::visit_item_union(this, node));
+        self.named(name, node.span(), node.ident.span(), |this| {
+            visit::visit_item_union(this, node)
+        });
     }
 
     fn visit_variant(&mut self, node: &'ast syn::Variant) {
@@ -181,17 +205,23 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_fn(&mut self, node: &'ast syn::ItemFn) {
         let name = self.owned(&node.sig.ident);
-        self.named(name, node.span(), node.sig.ident.span(), |this| visit::visit_item_fn(this, node));
+        self.named(name, node.span(), node.sig.ident.span(), |this| {
+            visit::visit_item_fn(this, node)
+        });
     }
 
     fn visit_impl_item_fn(&mut self, node: &'ast syn::ImplItemFn) {
         let name = self.owned(&node.sig.ident);
-        self.named(name, node.span(), node.sig.ident.span(), |this| visit::visit_impl_item_fn(this, node));
+        self.named(name, node.span(), node.sig.ident.span(), |this| {
+            visit::visit_impl_item_fn(this, node)
+        });
     }
 
     fn visit_trait_item_fn(&mut self, node: &'ast syn::TraitItemFn) {
         let name = self.owned(&node.sig.ident);
-        self.named(name, node.span(), node.sig.ident.span(), |this| visit::visit_trait_item_fn(this, node));
+        self.named(name, node.span(), node.sig.ident.span(), |this| {
+            visit::visit_trait_item_fn(this, node)
+        });
     }
 
     fn visit_foreign_item_fn(&mut self, node: &'ast syn::ForeignItemFn) {
@@ -200,7 +230,9 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_const(&mut self, node: &'ast syn::ItemConst) {
         let name = self.owned(&node.ident);
-        self.named(name, node.span(), node.ident.span(), |this| visit::visit_item_const(this, node));
+        self.named(name, node.span(), node.ident.span(), |this| {
+            visit::visit_item_const(this, node)
+        });
     }
 
     fn visit_impl_item_const(&mut self, node: &'ast syn::ImplItemConst) {
@@ -213,7 +245,9 @@ impl<'ast> Visit<'ast> for Collector {
 
     fn visit_item_static(&mut self, node: &'ast syn::ItemStatic) {
         let name = self.owned(&node.ident);
-        self.named(name, node.span(), node.ident.span(), |this| visit::visit_item_static(this, node));
+        self.named(name, node.span(), node.ident.span(), |this| {
+            visit::visit_item_static(this, node)
+        });
     }
 
     fn visit_item_type(&mut self, node: &'ast syn::ItemType) {

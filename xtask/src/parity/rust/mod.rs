@@ -72,9 +72,10 @@ pub(crate) struct Tag {
 
 impl RustFile {
     fn parse(path: &str, text: &str) -> Result<Self> {
-        let tokens: proc_macro2::TokenStream = text.parse().map_err(|error: proc_macro2::LexError| {
-            anyhow!("{path}:{}: not Rust ({error}); fix it first", error.span().start().line)
-        })?;
+        let tokens: proc_macro2::TokenStream =
+            text.parse().map_err(|error: proc_macro2::LexError| {
+                anyhow!("{path}:{}: not Rust ({error}); fix it first", error.span().start().line)
+            })?;
         let parsed: syn::File = syn::parse2(tokens.clone()).map_err(|error| {
             anyhow!("{path}:{}: not Rust ({error}); fix it first", error.span().start().line)
         })?;

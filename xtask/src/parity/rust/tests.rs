@@ -66,17 +66,29 @@ fn what_looks_like_an_anchor_and_is_none_is_said() {
         "//! CPython: a.c:L1 module\n/// CPython: a.c:53 no_l\nfn f() {\n    // CPython: a.c:L3 plain\n    \
          let s = \"/// CPython: a.c:L9 string\";\n}\n/// CPython: a.c:L4 adapted (adapted)\nfn g() {}\n",
     );
-    let mut lines: Vec<u32> = file.malformed.iter().map(|problem| problem.line).collect();
-    lines.sort();
-    assert_eq!(lines, [1, 2, 4, 7]);
+    let mut said: Vec<String> = file.malformed.iter().map(ToString::to_string).collect();
+    said.sort();
+    let form = "the form is `/// CPython: Python/lock.c:L53 _PyMutex_LockTimed`";
+    let expected = [
+        "a.rs:1: an anchor stands on an item, with `///`".to_owned(),
+        format!("a.rs:2: not an anchor: \"CPython: a.c:53 no_l\"; {form}"),
+        "a.rs:4: an anchor is a doc comment: `/// CPython: …`".to_owned(),
+        format!("a.rs:7: not an anchor: \"CPython: a.c:L4 adapted (adapted)\"; {form}"),
+    ];
+    assert_eq!(said, expected);
     assert_eq!(file.anchors, []);
 }
 
 #[test]
 fn reads_markers() {
-    let file = parse("fn f() {\n    // L95-L102: first waiter\n    // L7, L9-L11\n    // lock.h:L45: fast\n    // L10 of `g`: no\n    // Later\n    // L9-L7: no\n}\n");
-    let markers: Vec<_> =
-        file.markers.iter().map(|m| (m.at, m.file.as_deref(), m.ranges.as_slice(), m.why.as_str())).collect();
+    let file = parse(
+        "fn f() {\n    // L95-L102: first waiter\n    // L7, L9-L11\n    // lock.h:L45: fast\n    // L10 of `g`: no\n    // Later\n    // L9-L7: no\n}\n",
+    );
+    let markers: Vec<_> = file
+        .markers
+        .iter()
+        .map(|m| (m.at, m.file.as_deref(), m.ranges.as_slice(), m.why.as_str()))
+        .collect();
     assert_eq!(
         markers,
         [
@@ -91,15 +103,20 @@ fn reads_markers() {
 
 #[test]
 fn reads_deviation_tags() {
-    let file = parse("// Deviation D07: why\nfn f() {} // Deviation D12: why\n// see Deviation D08: not a tag\n");
+    let file = parse(
+        "// Deviation D07: why\nfn f() {} // Deviation D12: why\n// see Deviation D08: not a tag\n",
+    );
     let tags: Vec<_> = file.tags.iter().map(|tag| (tag.id.as_str(), tag.at)).collect();
     assert_eq!(tags, [("D07", 1), ("D12", 2)]);
 }
 
 #[test]
 fn the_innermost_item_comes_first() {
-    let file = parse("/// doc\nimpl S {\n    /// doc\n    fn f() {\n        fn g() {\n        }\n    }\n}\n");
-    let names = |line| file.enclosing(line).map(|at| file.items[at].name.as_str()).collect::<Vec<_>>();
+    let file = parse(
+        "/// doc\nimpl S {\n    /// doc\n    fn f() {\n        fn g() {\n        }\n    }\n}\n",
+    );
+    let names =
+        |line| file.enclosing(line).map(|at| file.items[at].name.as_str()).collect::<Vec<_>>();
     assert_eq!(names(5), ["S::f::g", "S::f", "impl S"]);
     assert_eq!(names(3), ["S::f", "impl S"]);
     assert_eq!(names(1), ["impl S"]);
@@ -108,5 +125,5 @@ fn the_innermost_item_comes_first() {
 #[test]
 fn what_is_not_rust_is_one_line() {
     let error = RustFile::parse("a.rs", "fn f() {\n    let = ;\n}\n").unwrap_err().to_string();
-    assert_eq!(error, "a.rs:2: not Rust (expected pattern); fix it first");
+    assert!(error.starts_with("a.rs:2: not Rust (expected "), "{error}");
 }

@@ -1,0 +1,273 @@
+//! `cargo xtask mutants`: breaks one line at a time and sees whether a model or a test notices.
+//!
+//! `ci/mutants.toml` lists the mutants: what to change, and what must fail. They are applied to
+//! a copy of the workspace, so that an interrupted run leaves nothing broken behind.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Deserialize;
+
+use crate::Outcome;
+use crate::workspace::Workspace;
+
+const LIST: &str = "ci/mutants.toml";
+
+/// Breaks the locks one line at a time, on a copy, and checks that a model or a test fails.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Mutants {
+    /// Only the mutants whose name contains one of these.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// Name the mutants without running them.
+    #[arg(long)]
+    list: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask mutants                 all of them; minutes
+  cargo xtask mutants seq-lock        those of the sequence lock
+  cargo xtask mutants --list          what there is
+
+Exit code: 0 all killed, 1 one survived, 2 could not run (a line to break has moved, say).";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    mutant: Vec<Mutant>,
+}
+
+/// One change and what must notice it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mutant {
+    name: String,
+    file: String,
+    /// The change is made at the first `find` after this text, which occurs once.
+    after: String,
+    find: String,
+    replace: String,
+    killed_by: Killer,
+}
+
+/// One run of one test target.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Killer {
+    tool: Tool,
+    package: String,
+    /// The test target; for a model it is the tool's name.
+    #[serde(default)]
+    target: Option<String>,
+    /// The tests of it to run.
+    tests: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Tool {
+    Loom,
+    Shuttle,
+    Test,
+}
+
+pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
+    let list: List = toml::from_str(&workspace.read(LIST)?).context(LIST)?;
+    let chosen: Vec<&Mutant> = list
+        .mutant
+        .iter()
+        .filter(|mutant| {
+            command.names.is_empty() || command.names.iter().any(|name| mutant.name.contains(name))
+        })
+        .collect();
+    if chosen.is_empty() {
+        bail!("no mutant is called that; `cargo xtask mutants --list` names them");
+    }
+    // All of them before the first: a line that has moved is to be seen at once.
+    let broken: Vec<String> =
+        chosen.iter().map(|mutant| mutant.apply(workspace)).collect::<Result<_>>()?;
+    if command.list {
+        for mutant in chosen {
+            println!("{:<52} {}", mutant.name, mutant.killed_by);
+        }
+        return Ok(Outcome::Clean);
+    }
+
+    let scratch = Scratch::make(workspace)?;
+    // A test that fails anyway would kill everything.
+    for killer in chosen.iter().map(|mutant| &mutant.killed_by).collect::<BTreeSet<_>>() {
+        if scratch.run(killer)? != Verdict::Survived {
+            bail!("{killer}: fails without any mutant");
+        }
+    }
+
+    let mut survivors = 0;
+    for (mutant, broken) in chosen.iter().zip(&broken) {
+        let started = Instant::now();
+        let path = scratch.tree.join(&mutant.file);
+        let original = fs::read_to_string(&path)?;
+        fs::write(&path, broken)?;
+        let verdict = scratch.run(&mutant.killed_by);
+        fs::write(&path, original)?;
+        let verdict = verdict?;
+        survivors += usize::from(verdict == Verdict::Survived);
+        let seconds = started.elapsed().as_secs_f64();
+        println!("{:<52} {verdict:<9} {seconds:5.1} s  {}", mutant.name, mutant.killed_by);
+    }
+    println!("{} mutants, {} killed, {survivors} survived", chosen.len(), chosen.len() - survivors);
+    Ok(Outcome::of(survivors > 0))
+}
+
+impl Mutant {
+    /// The text of the file with the change in it.
+    fn apply(&self, workspace: &Workspace) -> Result<String> {
+        let text = workspace.read(&self.file)?;
+        let problem = |what: &str, part: &str| {
+            anyhow::anyhow!("{LIST}: mutant {:?}: {what} in {}: {part:?}", self.name, self.file)
+        };
+        let mut places = text.match_indices(&self.after);
+        let (start, _) = places.next().ok_or_else(|| problem("not found", &self.after))?;
+        if places.next().is_some() {
+            return Err(problem("found more than once", &self.after));
+        }
+        let at = text[start..].find(&self.find).ok_or_else(|| problem("not found", &self.find))?;
+        let (before, rest) = text.split_at(start + at);
+        Ok(format!("{before}{}{}", self.replace, &rest[self.find.len()..]))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// A test failed.
+    Killed,
+    /// A test did not end.
+    Hung,
+    Survived,
+}
+
+/// A copy of the workspace to break.
+struct Scratch {
+    tree: PathBuf,
+    target: PathBuf,
+}
+
+impl Scratch {
+    fn make(workspace: &Workspace) -> Result<Self> {
+        let target = std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| workspace.path("target"), |dir| workspace.path(PathBuf::from(dir)))
+            .join("mutants");
+        let tree = target.join("tree");
+        let listed = Command::new("git")
+            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .current_dir(workspace.root())
+            .output()
+            .context("git ls-files: is this a git checkout?")?;
+        for file in listed.stdout.split(|byte| *byte == 0).filter(|file| !file.is_empty()) {
+            let file = Path::new(std::str::from_utf8(file)?);
+            copy_if_changed(&workspace.path(file), &tree.join(file))
+                .with_context(|| format!("{}: cannot copy it", file.display()))?;
+        }
+        Ok(Self { tree, target })
+    }
+
+    /// Builds the killer's tests, which must succeed, and runs them.
+    fn run(&self, killer: &Killer) -> Result<Verdict> {
+        let built = self.cargo(killer).arg("--no-run").output()?;
+        if !built.status.success() {
+            let errors = String::from_utf8_lossy(&built.stderr);
+            bail!("{killer}: does not compile: {}", errors.trim());
+        }
+        let mut child = self
+            .cargo(killer)
+            .args(["--", &killer.tests])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let deadline = Instant::now() + Duration::from_secs(300);
+        loop {
+            match child.try_wait()? {
+                Some(status) if status.success() => return Ok(Verdict::Survived),
+                Some(_) => return Ok(Verdict::Killed),
+                None if Instant::now() > deadline => {
+                    child.kill()?;
+                    child.wait()?;
+                    return Ok(Verdict::Hung);
+                }
+                None => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+    }
+
+    fn cargo(&self, killer: &Killer) -> Command {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["test", "--package", &killer.package, "--test", killer.target()]);
+        cargo.current_dir(&self.tree).env_remove("CARGO_MANIFEST_DIR");
+        cargo.env("CARGO_TARGET_DIR", self.target.join(killer.tool.name()));
+        if let Some(cfg) = killer.tool.cfg() {
+            cargo.arg("--release").env("RUSTFLAGS", format!("--cfg {cfg}"));
+        }
+        if killer.tool == Tool::Loom && std::env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
+            cargo.env("LOOM_MAX_PREEMPTIONS", "3");
+        }
+        cargo
+    }
+}
+
+/// Unchanged files keep their time stamps, so that cargo rebuilds nothing for them.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    // Listed by git but deleted in the work tree.
+    let Ok(contents) = fs::read(from) else { return Ok(()) };
+    if fs::read(to).is_ok_and(|old| old == contents) {
+        return Ok(());
+    }
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(to, contents)?;
+    Ok(())
+}
+
+impl Killer {
+    fn target(&self) -> &str {
+        self.target.as_deref().unwrap_or(self.tool.name())
+    }
+}
+
+impl Tool {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Loom => "loom",
+            Self::Shuttle => "shuttle",
+            Self::Test => "test",
+        }
+    }
+
+    fn cfg(self) -> Option<&'static str> {
+        (self != Self::Test).then_some(self.name())
+    }
+}
+
+impl std::fmt::Display for Killer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tool = self.tool.name();
+        write!(f, "{tool} {} {} {}", self.package, self.target(), self.tests)
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Killed => "killed",
+            Self::Hung => "hung",
+            Self::Survived => "SURVIVED",
+        })
+    }
+}

@@ -1,0 +1,267 @@
+//! Breaks one thing after another and reads what the audit says.
+
+mod fixture;
+
+use fixture::{Fixture, LEDGER};
+
+const LIB: &str = "crates/gate/src/lib.rs";
+
+#[track_caller]
+fn broken(file: &str, from: &str, to: &str, expected: &[&str]) {
+    let fixture = Fixture::new();
+    fixture.edit(file, from, to);
+    assert_eq!(fixture.problems(&[]), expected);
+}
+
+#[test]
+fn a_clean_workspace_is_clean() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.problems(&[]), [""; 0]);
+    assert_eq!(fixture.problems(&["--lines"]), [""; 0]);
+    assert_eq!(fixture.problems(&["--cpython", "cpython"]), [""; 0]);
+}
+
+#[test]
+fn wrong_line() {
+    let expected =
+        "crates/gate/src/lib.rs:29: wrong line: Gate_Enter is at Python/lock.c:L25, not L24";
+    broken(LIB, "L25 Gate_Enter", "L24 Gate_Enter", &[expected]);
+}
+
+#[test]
+fn wrong_line_of_a_name_with_two_definitions() {
+    let expected = [
+        "Python/lock.c:5: SPINS is neither mirrored nor in parity/ledger.toml",
+        "crates/gate/src/lib.rs:3: wrong line: SPINS is at Python/lock.c:L5 or L7, not L6",
+    ];
+    broken(LIB, "L5 SPINS", "L6 SPINS", &expected);
+}
+
+#[test]
+fn wrong_file() {
+    let expected = "crates/gate/src/lib.rs:29: wrong file: Gate_Enter is at Python/lock.c:L25, not in Include/cpython/lock.h";
+    broken(
+        LIB,
+        "Python/lock.c:L25 Gate_Enter",
+        "Include/cpython/lock.h:L14 Gate_Enter",
+        &[expected],
+    );
+}
+
+#[test]
+fn a_file_that_is_not_covered() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "/// Goes in.", "/// CPython: Python/ceval.c:L7 eval");
+    let expected = "crates/gate/src/lib.rs:27: Python/ceval.c is not one of the covered files; \
+                    say it in prose, without this form";
+    assert_eq!(fixture.problems(&[]), [expected]);
+}
+
+#[test]
+fn unknown_symbol() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "/// Goes in.", "/// CPython: Python/lock.c:L25 Gate_Leave");
+    let expected = "crates/gate/src/lib.rs:27: unknown symbol: CPython 3.13.15 has no Gate_Leave in Python/lock.c";
+    assert_eq!(fixture.problems(&[]), [expected]);
+}
+
+#[test]
+fn missing_anchor() {
+    let expected = "Python/lock.c:15: give_way is neither mirrored nor in parity/ledger.toml";
+    broken(LIB, "/// CPython: Python/lock.c:L15 give_way", "/// Gives way.", &[expected]);
+}
+
+#[test]
+fn malformed_anchor() {
+    let expected = [
+        "Python/lock.c:25: Gate_Enter is neither mirrored nor in parity/ledger.toml",
+        "crates/gate/src/lib.rs:29: not an anchor: \"CPython: Python/lock.c:25 Gate_Enter\"; \
+         the form is `/// CPython: Python/lock.c:L53 _PyMutex_LockTimed`",
+    ];
+    broken(LIB, "lock.c:L25", "lock.c:25", &expected);
+}
+
+#[test]
+fn an_anchor_in_a_plain_comment() {
+    let expected = [
+        "Include/cpython/lock.h:7: GATE_SHUT is neither mirrored nor in parity/ledger.toml",
+        "crates/gate/src/lib.rs:18: an anchor is a doc comment: `/// CPython: …`",
+    ];
+    broken(
+        LIB,
+        "/// CPython: Include/cpython/lock.h:L7",
+        "// CPython: Include/cpython/lock.h:L7",
+        &expected,
+    );
+}
+
+#[test]
+fn stale_ledger_entry_for_what_is_mirrored() {
+    let fixture = Fixture::new();
+    let entry = "\n[[entry]]\nfile = \"Python/lock.c\"\nsymbols = [\"waiter\"]\nreason = \"Nobody waits.\"\n";
+    fixture.write("parity/ledger.toml", &format!("{LEDGER}{entry}"));
+    let expected =
+        "parity/ledger.toml:13: stale: waiter is mirrored by Waiter at crates/gate/src/lib.rs:7";
+    assert_eq!(fixture.problems(&[]), [expected]);
+}
+
+#[test]
+fn stale_ledger_entry_for_what_markers_cover() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "// L20: what std calls it", "// L18-L20: what std calls it");
+    let expected = "parity/ledger.toml:7: stale: markers cover lines 18 of give_way";
+    assert_eq!(fixture.problems(&[]), [expected]);
+    let ran = fixture.run(&["parity", "--symbol", "give_way", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let lines = serde_json::json!({ "all": 4, "mirrored": 4, "ledger": 0 });
+    assert_eq!(json["symbols"][0]["lines"], lines, "the marker outweighs the ledger");
+}
+
+#[test]
+fn stale_ledger_entry_for_what_is_gone() {
+    let expected = [
+        "Python/lock.c:7: SPINS is neither mirrored nor in parity/ledger.toml",
+        "parity/ledger.toml:1: stale: there is no TURNS in Python/lock.c of CPython 3.13.15",
+    ];
+    broken("parity/ledger.toml", "\"SPINS\"", "\"TURNS\"", &expected);
+}
+
+#[test]
+fn stale_ledger_entry_for_lines_elsewhere() {
+    let expected = "parity/ledger.toml:7: stale: lines 28 of Python/lock.c are not in give_way";
+    broken("parity/ledger.toml", "\"18\"", "\"18 28\"", &[expected]);
+}
+
+#[test]
+fn ledger_entry_given_twice() {
+    let fixture = Fixture::new();
+    fixture.write("parity/ledger.toml", &format!("{LEDGER}\n{LEDGER}"));
+    let expected = [
+        "parity/ledger.toml:13: SPINS is in the ledger already, at line 1",
+        "parity/ledger.toml:19: give_way is in the ledger already, at line 7",
+    ];
+    assert_eq!(fixture.problems(&[]), expected);
+}
+
+#[test]
+fn ledger_entry_without_a_reason() {
+    let expected = "parity/ledger.toml:7: this entry gives no reason";
+    broken("parity/ledger.toml", "On Windows std does it.", " ", &[expected]);
+}
+
+#[test]
+fn unknown_deviation() {
+    let expected = [
+        "crates/gate/src/lib.rs:33: deviation D02 has no entry in docs/deviations.md",
+        "docs/deviations.md:3: no tag leads to deviation D01; remove the entry",
+    ];
+    broken(LIB, "Deviation D01", "Deviation D02", &expected);
+}
+
+#[test]
+fn unused_deviation() {
+    let expected = "docs/deviations.md:6: no tag leads to deviation D02; remove the entry";
+    broken("docs/deviations.md", "Because.\n", "Because.\n### D02 thrice\n", &[expected]);
+}
+
+#[test]
+fn uncovered_line() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "// L33: open", "// open");
+    assert_eq!(fixture.problems(&[]), [""; 0]);
+    let expected = "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry";
+    assert_eq!(fixture.problems(&["--lines"]), [expected]);
+}
+
+#[test]
+fn marker_outside_of_its_function() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "// L33: open", "// L33-L40: open");
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: marker outside of its function: Gate::enter mirrors Gate_Enter (lock.c:L24-L34)",
+    ];
+    assert_eq!(fixture.problems(&["--lines"]), expected);
+}
+
+#[test]
+fn several_items_may_mirror_a_symbol_and_an_item_several() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "/// CPython: Python/lock.c:L15 give_way\n", "");
+    fixture.edit(LIB, "    // L20: what std calls it\n", "");
+    fixture.edit(LIB, "/// Goes in.\n", "/// CPython: Python/lock.c:L15 give_way\n");
+    fixture.edit(LIB, "// L27-L31: shut", "// L20, L27-L31: shut");
+    assert_eq!(fixture.problems(&["--lines"]), [""; 0]);
+    let table = fixture.run(&["parity", "--symbol", "give_way"]).stdout;
+    assert!(table.contains("Gate::enter"), "{table}");
+}
+
+#[test]
+fn the_table_fits_and_says_it_all() {
+    let fixture = Fixture::new();
+    let table = fixture.run(&["parity"]).stdout;
+    assert!(table.lines().all(|line| line.chars().count() <= 120), "{table}");
+    let row = table.lines().find(|line| line.starts_with("Gate_Enter")).unwrap();
+    let words: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(
+        words,
+        ["Gate_Enter", "25", "99", "Gate::enter", "gate/lib.rs:30", "7/7", "mirrored"]
+    );
+    assert!(
+        table.contains("7 symbols, 6 mirrored, 1 in the ledger, 0 missing: 100 % accounted for"),
+        "{table}"
+    );
+    assert!(!table.contains('\x1b'), "{table}");
+}
+
+#[test]
+fn narrowed_to_a_file_or_a_symbol() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "L25 Gate_Enter", "L24 Gate_Enter");
+    let ran = fixture.run(&["parity", "--file", "lock.h"]);
+    assert_eq!(ran.code, 1, "the exit code speaks of everything");
+    assert!(ran.stdout.contains("GATE_SHUT") && !ran.stdout.contains("Gate_Enter"), "{ran:?}");
+    assert!(ran.stdout.ends_with("no problems here, 1 problem elsewhere\n"), "{ran:?}");
+
+    let ran = fixture.run(&["parity", "--symbol", "Gate_Enter"]);
+    assert!(ran.stdout.contains("wrong line") && !ran.stdout.contains("GATE_SHUT"), "{ran:?}");
+
+    let error = fixture.run(&["parity", "--symbol", "gate_enter"]);
+    assert_eq!(
+        error.error(),
+        "CPython 3.13.15 has no symbol \"gate_enter\" in the covered files; did you mean Gate_Enter?"
+    );
+    let error = fixture.run(&["parity", "--file", "clock.c"]);
+    assert!(
+        error.error().starts_with("no covered C file is called \"clock.c\"; they are lock.c, "),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn json_says_it_too() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "L25 Gate_Enter", "L24 Gate_Enter");
+    let ran = fixture.run(&["parity", "--format", "json"]);
+    assert_eq!(ran.code, 1);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["totals"]["symbols"], 7);
+    assert_eq!(json["problems"][0]["path"], LIB);
+    assert_eq!(json["problems"][0]["line"], 29);
+    let enter = json["symbols"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["symbol"] == "Gate_Enter")
+        .unwrap();
+    assert_eq!(enter["rust"][0]["item"], "Gate::enter");
+    assert_eq!(enter["lines"]["all"], 7);
+}
+
+#[test]
+fn markdown_is_a_table_with_links() {
+    let ran = Fixture::new().run(&["parity", "--format", "markdown"]);
+    let expected = "| `Gate_Enter` | lock.c:25 | 99 | `Gate::enter` | \
+                    [gate/lib.rs:30](../crates/gate/src/lib.rs#L30) | 7/7 | mirrored |";
+    assert!(ran.stdout.lines().any(|line| line == expected), "{}", ran.stdout);
+}
