@@ -45,3 +45,11 @@ pub use section::{
     CriticalSection, CriticalSection2, assert_held, critical_section, critical_section2,
 };
 pub use thread_state::{Attached, ThreadState};
+
+/// What a runtime with thread states of its own builds on; `pysync-capi` is one. Not covered by
+/// any promise of stability.
+#[doc(hidden)]
+pub mod raw {
+    pub use crate::stack::{SectionThread, resume, suspend_all};
+    pub use crate::tag::Tagged;
+}

@@ -3,9 +3,11 @@ use std::fmt;
 use std::marker::PhantomPinned;
 use std::pin::{Pin, pin};
 use std::ptr;
+use std::thread;
 
-use pysync_lock::Mutex;
+use pysync_lock::{Mutex, NotLocked};
 
+use crate::stack::SectionThread;
 use crate::tag::Tagged;
 use crate::{ThreadState, stack};
 
@@ -24,26 +26,51 @@ use crate::{ThreadState, stack};
 /// # No `&mut` through a section
 /// A section can lose its mutex at every call that may block, so it guards no data of its own
 /// and lends none: what it protects must be read and written through cells or atomics, between
-/// such calls. This does not compile:
+/// such calls. The closure is given nothing:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0593
 /// # use pysync_critical_section::{ThreadState, critical_section};
 /// # use pysync_lock::Mutex;
 /// let _attached = ThreadState::attach();
-/// let (mutex, mut list) = (Mutex::new(), vec![1]);
+/// let mutex = Mutex::new();
 /// critical_section(&mutex, |list: &mut Vec<i32>| list.push(2));
 /// ```
 ///
-/// Nor does this, for a section gives no exclusive access that `Sync` would not:
+/// What it brings along is no more exclusive in a section than outside. Two threads cannot both
+/// write to a variable,
 ///
-/// ```compile_fail
+/// ```compile_fail,E0499
 /// # use pysync_critical_section::{ThreadState, critical_section};
 /// # use pysync_lock::Mutex;
-/// # use std::cell::Cell;
+/// # use std::thread;
 /// static MUTEX: Mutex = Mutex::new();
-/// static COUNT: Cell<u32> = Cell::new(0);
-/// let _attached = ThreadState::attach();
-/// critical_section(&MUTEX, || COUNT.set(1));
+/// let mut list = vec![1];
+/// thread::scope(|scope| {
+///     scope.spawn(|| {
+///         let _attached = ThreadState::attach();
+///         critical_section(&MUTEX, || list.push(2));
+///     });
+///     scope.spawn(|| {
+///         let _attached = ThreadState::attach();
+///         critical_section(&MUTEX, || list.push(3));
+///     });
+/// });
+/// ```
+///
+/// nor share a cell that is not `Sync`:
+///
+/// ```compile_fail,E0277
+/// # use pysync_critical_section::{ThreadState, critical_section};
+/// # use pysync_lock::Mutex;
+/// # use std::{cell::Cell, thread};
+/// static MUTEX: Mutex = Mutex::new();
+/// let count = Cell::new(0);
+/// thread::scope(|scope| {
+///     scope.spawn(|| {
+///         let _attached = ThreadState::attach();
+///         critical_section(&MUTEX, || count.set(1));
+///     });
+/// });
 /// ```
 ///
 /// # Example
@@ -71,7 +98,7 @@ pub fn critical_section<T>(m: &Mutex, f: impl FnOnce() -> T) -> T {
     // borrowed.
     unsafe { section.begin(m) };
     // SAFETY: on the same thread.
-    let _end = End(|| unsafe { section.end() });
+    let _end = End(|| unsafe { section.finish() });
     f()
 }
 
@@ -93,16 +120,20 @@ pub fn critical_section2<T>(a: &Mutex, b: &Mutex, f: impl FnOnce() -> T) -> T {
     // SAFETY: as in `critical_section`.
     unsafe { section.begin(a, b) };
     // SAFETY: on the same thread.
-    let _end = End(|| unsafe { section.end() });
+    let _end = End(|| unsafe { section.finish() });
     f()
 }
 
 /// Ends a section when its scope does, in a panic too.
-struct End<F: FnMut()>(F);
+struct End<F: FnMut() -> Result<(), NotLocked>>(F);
 
-impl<F: FnMut()> Drop for End<F> {
+impl<F: FnMut() -> Result<(), NotLocked>> Drop for End<F> {
     fn drop(&mut self) {
-        (self.0)();
+        let unlocked = (self.0)();
+        // A second panic would abort.
+        if !thread::panicking() {
+            stack::report(unlocked);
+        }
     }
 }
 
@@ -152,7 +183,8 @@ impl CriticalSection {
     ///
     /// # Safety
     /// The section has not begun, or has ended. It must be ended, on this thread, after all that
-    /// began later, before it is dropped or leaves its place and before `m` is dropped.
+    /// began later and before those around it, before it is dropped or leaves its place and
+    /// before `m` is dropped.
     ///
     /// CPython: Include/internal/pycore_critical_section.h:L110 _PyCriticalSection_BeginMutex
     #[doc(alias("_PyCriticalSection_BeginMutex", "PyCriticalSection_BeginMutex"))]
@@ -166,14 +198,18 @@ impl CriticalSection {
             return;
         }
         // SAFETY: by contract.
-        unsafe { self.push(thread, m) };
+        unsafe { self.begin_in(thread, m) };
     }
 
     /// [`begin`](Self::begin) without its shortcut, for a thread that is attached.
     ///
     /// # Safety
     /// As for `begin`.
-    unsafe fn push(self: Pin<&Self>, thread: &ThreadState, m: &Mutex) {
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L110 _PyCriticalSection_BeginMutex
+    #[doc(hidden)]
+    #[inline]
+    pub unsafe fn begin_in<T: SectionThread>(self: Pin<&Self>, thread: &T, m: &Mutex) {
         // L112
         if m.lock_fast() {
             // L113-L116
@@ -182,14 +218,21 @@ impl CriticalSection {
             thread.set_top(Tagged::one(self.get_ref()));
         } else {
             // L118-L119
-            self.begin_slow(thread, m);
+            // SAFETY: by contract.
+            unsafe { self.begin_slow_in(thread, m) };
         }
     }
 
+    /// [`begin_in`](Self::begin_in) for a mutex that was found locked.
+    ///
+    /// # Safety
+    /// As for `begin`.
+    ///
     /// CPython: Python/critical_section.c:L12 _PyCriticalSection_BeginSlow
     #[doc(alias = "_PyCriticalSection_BeginSlow")]
+    #[doc(hidden)]
     #[cold]
-    fn begin_slow(self: Pin<&Self>, thread: &ThreadState, m: &Mutex) {
+    pub unsafe fn begin_slow_in<T: SectionThread>(self: Pin<&Self>, thread: &T, m: &Mutex) {
         // L15-L18: on the stack first, without a mutex, so that a detach in `lock` finds the
         // sections below it and resuming finds nothing to do here.
         self.mutex.set(ptr::null());
@@ -197,16 +240,19 @@ impl CriticalSection {
         thread.set_top(Tagged::one(self.get_ref()));
 
         // L20-L21
-        m.lock();
+        m.lock_in::<T::Runtime>();
         self.mutex.set(m);
     }
 
     /// Ends the section, and resumes the one around it if that is suspended, which may block.
     /// Without effect on a section that has not begun or had nothing to lock.
     ///
+    /// If the thread has detached since it began, the section is suspended already and only
+    /// leaves the stack.
+    ///
     /// # Panics
-    /// If the section is not the innermost one of an attached thread, or if somebody else has
-    /// unlocked its mutex.
+    /// If the section is not the thread's innermost one, and then nothing has changed; or if
+    /// somebody else has unlocked its mutex, and then the section has ended.
     ///
     /// # Safety
     /// On the thread that began it.
@@ -215,19 +261,45 @@ impl CriticalSection {
     #[doc(alias("_PyCriticalSection_End", "PyCriticalSection_End"))]
     #[track_caller]
     pub unsafe fn end(self: Pin<&Self>) {
+        // SAFETY: by contract.
+        stack::report(unsafe { self.finish() });
+    }
+
+    /// [`end`](Self::end), with the mutex that was not locked as an error.
+    ///
+    /// # Safety
+    /// As for `end`.
+    #[track_caller]
+    unsafe fn finish(self: Pin<&Self>) -> Result<(), NotLocked> {
+        // SAFETY: by contract.
+        unsafe { self.finish_in(ThreadState::current()) }
+    }
+
+    /// [`end`](Self::end) for another runtime's thread, with the mutex that was not locked as an
+    /// error.
+    ///
+    /// # Safety
+    /// As for `end`.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L146 _PyCriticalSection_End
+    #[doc(hidden)]
+    #[track_caller]
+    pub unsafe fn finish_in<T: SectionThread>(
+        self: Pin<&Self>,
+        thread: &T,
+    ) -> Result<(), NotLocked> {
         let mutex = self.mutex.get();
         if mutex.is_null() {
-            return;
+            return Ok(());
         }
-        let thread = ThreadState::current_attached();
-        assert_innermost(thread, &self);
+        let suspended = assert_innermost(thread, &self).is_inactive();
         self.mutex.set(ptr::null());
         // L148: misuse is reported once the section is off the stack.
         // SAFETY: the mutex outlives the section.
-        let unlocked = unsafe { (*mutex).try_unlock() };
+        let unlocked = if suspended { Ok(()) } else { unsafe { (*mutex).try_unlock() } };
         // L149
         pop(thread, &self);
-        unlocked.expect("unlocking mutex that is not locked");
+        unlocked
     }
 }
 
@@ -252,16 +324,30 @@ impl CriticalSection2 {
     pub unsafe fn begin(self: Pin<&Self>, a: &Mutex, b: &Mutex) {
         let thread = ThreadState::current_attached();
         self.mutex2.set(ptr::null());
-        // L156-L162: the same mutex twice is one.
-        if ptr::eq(a, b) {
-            // SAFETY: `base` is pinned with the whole; the rest by contract.
-            unsafe { self.base().begin(a) };
-            return;
-        }
         // Deviation D07: both at once or neither (gh-150902). To lock only the one that is
         // missing would invert the order.
         if holds(thread.top(), a) && holds(thread.top(), b) {
             self.base.mutex.set(ptr::null());
+            return;
+        }
+        // SAFETY: by contract.
+        unsafe { self.begin_in(thread, a, b) };
+    }
+
+    /// [`begin`](Self::begin) without its shortcut, for a thread that is attached.
+    ///
+    /// # Safety
+    /// As for `begin`.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L154 _PyCriticalSection2_BeginMutex
+    #[doc(hidden)]
+    #[inline]
+    pub unsafe fn begin_in<T: SectionThread>(self: Pin<&Self>, thread: &T, a: &Mutex, b: &Mutex) {
+        // L156-L162: the same mutex twice is one.
+        if ptr::eq(a, b) {
+            self.mutex2.set(ptr::null());
+            // SAFETY: `base` is pinned with the whole; the rest by contract.
+            unsafe { self.base().begin_in(thread, a) };
             return;
         }
 
@@ -277,16 +363,24 @@ impl CriticalSection2 {
             thread.set_top(Tagged::two(self.get_ref()));
         } else {
             // L183-L189: a first mutex that is locked stays so.
-            self.begin_slow(thread, m1, m2, m1_locked);
+            // SAFETY: by contract.
+            unsafe { self.begin_slow_in(thread, m1, m2, m1_locked) };
         }
     }
 
+    /// [`begin_in`](Self::begin_in) for mutexes of which one was found locked; `m1` is the one
+    /// with the lower address.
+    ///
+    /// # Safety
+    /// As for `begin`.
+    ///
     /// CPython: Python/critical_section.c:L26 _PyCriticalSection2_BeginSlow
     #[doc(alias = "_PyCriticalSection2_BeginSlow")]
+    #[doc(hidden)]
     #[cold]
-    fn begin_slow(
+    pub unsafe fn begin_slow_in<T: SectionThread>(
         self: Pin<&Self>,
-        thread: &ThreadState,
+        thread: &T,
         m1: &Mutex,
         m2: &Mutex,
         is_m1_locked: bool,
@@ -299,9 +393,9 @@ impl CriticalSection2 {
 
         // L36-L39: `m1` is not given back while we wait for `m2`. Everybody waits in this order.
         if !is_m1_locked {
-            m1.lock();
+            m1.lock_in::<T::Runtime>();
         }
-        m2.lock();
+        m2.lock_in::<T::Runtime>();
         // L40-L41
         self.base.mutex.set(m1);
         self.mutex2.set(m2);
@@ -319,22 +413,51 @@ impl CriticalSection2 {
     #[doc(alias("_PyCriticalSection2_End", "PyCriticalSection2_End"))]
     #[track_caller]
     pub unsafe fn end(self: Pin<&Self>) {
+        // SAFETY: by contract.
+        stack::report(unsafe { self.finish() });
+    }
+
+    /// [`end`](Self::end), with a mutex that was not locked as an error.
+    ///
+    /// # Safety
+    /// As for `end`.
+    #[track_caller]
+    unsafe fn finish(self: Pin<&Self>) -> Result<(), NotLocked> {
+        // SAFETY: by contract.
+        unsafe { self.finish_in(ThreadState::current()) }
+    }
+
+    /// [`end`](Self::end) for another runtime's thread, with a mutex that was not locked as an
+    /// error.
+    ///
+    /// # Safety
+    /// As for `end`.
+    ///
+    /// CPython: Include/internal/pycore_critical_section.h:L200 _PyCriticalSection2_End
+    #[doc(hidden)]
+    #[track_caller]
+    pub unsafe fn finish_in<T: SectionThread>(
+        self: Pin<&Self>,
+        thread: &T,
+    ) -> Result<(), NotLocked> {
         let mutex2 = self.mutex2.get();
         if mutex2.is_null() {
             // SAFETY: by contract.
-            unsafe { self.base().end() };
-            return;
+            return unsafe { self.base().finish_in(thread) };
         }
-        let thread = ThreadState::current_attached();
-        assert_innermost(thread, &self.base);
+        let suspended = assert_innermost(thread, &self.base).is_inactive();
         let mutex = self.base.mutex.replace(ptr::null());
         self.mutex2.set(ptr::null());
-        // L202-L205
-        // SAFETY: the mutexes outlive the section.
-        let unlocked = unsafe { (*mutex2).try_unlock().and((*mutex).try_unlock()) };
+        let unlocked = if suspended {
+            Ok(())
+        } else {
+            // L202-L205: both, whatever becomes of the first.
+            // SAFETY: the mutexes outlive the section.
+            unsafe { (*mutex2).try_unlock().and((*mutex).try_unlock()) }
+        };
         // L206
         pop(thread, &self.base);
-        unlocked.expect("unlocking mutex that is not locked");
+        unlocked
     }
 
     fn base(self: Pin<&Self>) -> Pin<&CriticalSection> {
@@ -371,23 +494,26 @@ pub fn assert_held(m: &Mutex) {
     assert!(holds(top, m), "the innermost critical section does not hold the mutex");
 }
 
+/// The link to the section, which must be the thread's innermost one.
 #[track_caller]
-fn assert_innermost(thread: &ThreadState, section: &CriticalSection) {
+fn assert_innermost<T: SectionThread>(thread: &T, section: &CriticalSection) -> Tagged {
     let innermost = ptr::eq(thread.top().untagged(), section);
     assert!(innermost, "critical section ended out of order: it is not the innermost one");
+    thread.top()
 }
 
-/// Takes the innermost section off the stack and resumes the one below.
+/// Takes the innermost section off the stack and resumes the one below, unless the thread has
+/// detached: then it is for its next attach to do.
 ///
 /// CPython: Include/internal/pycore_critical_section.h:L134 _PyCriticalSection_Pop
 #[doc(alias = "_PyCriticalSection_Pop")]
-fn pop(thread: &ThreadState, section: &CriticalSection) {
+fn pop<T: SectionThread>(thread: &T, section: &CriticalSection) {
     // L136-L138
     let prev = section.prev.get();
     thread.set_top(prev);
 
     // L140-L142
-    if prev.is_inactive() {
+    if prev.is_inactive() && thread.is_attached() {
         stack::resume(thread);
     }
 }

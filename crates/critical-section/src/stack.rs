@@ -2,49 +2,80 @@
 
 use std::ptr;
 
-use pysync_lock::Mutex;
+use pysync_lock::NotLocked;
+use pysync_parking_lot::{Native, Runtime};
 
-use crate::ThreadState;
 use crate::tag::Tagged;
 use crate::trace;
 
-/// Lets go of every mutex that the thread's sections hold. Called as the thread detaches.
+/// The thread that sections belong to: [`ThreadState`](crate::ThreadState), or what another
+/// runtime has in its place.
+pub trait SectionThread {
+    /// How the thread waits for a section's mutexes.
+    type Runtime: Runtime;
+
+    /// The link to the innermost section.
+    fn top(&self) -> Tagged;
+    /// Replaces that link.
+    fn set_top(&self, tagged: Tagged);
+    /// Whether the thread is attached.
+    fn is_attached(&self) -> bool;
+}
+
+/// Lets go of every mutex that the thread's sections hold. Called as the thread detaches. If
+/// somebody else has unlocked one of them, the error comes once all are suspended.
 ///
 /// CPython: Python/critical_section.c:L56 _PyCriticalSection_SuspendAll
 #[doc(alias = "_PyCriticalSection_SuspendAll")]
-pub(crate) fn suspend_all(thread: &ThreadState) {
+pub fn suspend_all<T: SectionThread>(thread: &T) -> Result<(), NotLocked> {
     // L59-L61: from the innermost outwards, up to the first that is suspended already; what is
     // below that is suspended too.
     let mut tagged = thread.top();
-    let mut outer = None;
+    let mut inner = None;
+    let mut result = Ok(());
     while tagged.is_active() {
         let section = tagged.untagged();
         // SAFETY: a section on the stack is pinned and has begun but not ended.
         unsafe {
-            // L63-L69: one that is still waiting for its mutexes has none.
+            // L63-L64: one that is still waiting for its mutexes has none.
             if let Some(mutex) = (*section).mutex.get().as_ref() {
-                mutex.unlock();
-                // L70-L75
+                let unlocked = mutex.try_unlock();
+                result = result.and(unlocked);
+                // L65-L70: the second, if it is one of two.
                 if let Some(section2) = tagged.untagged2()
                     && let Some(mutex2) = (*section2).mutex2.get().as_ref()
                 {
-                    mutex2.unlock();
+                    let unlocked = mutex2.try_unlock();
+                    result = result.and(unlocked);
                 }
                 trace::suspend(section.addr());
             }
         }
 
-        // L78: the mark is in the link that leads to the section.
-        set_link(thread, outer, tagged.inactive());
-        // L79
-        outer = Some(section);
+        // L73: the mark is in the link that leads to the section.
+        set_link(thread, inner, tagged.inactive());
+        // L74: outwards.
+        inner = Some(section);
         // SAFETY: as above.
         tagged = unsafe { (*section).prev.get() };
+    }
+    result
+}
+
+/// Panics, with C's message, if a section's mutex was not locked when the section let go of it.
+#[track_caller]
+pub(crate) fn report(unlocked: Result<(), NotLocked>) {
+    if unlocked.is_err() {
+        Native::fatal_error("CriticalSection", "unlocking mutex that is not locked");
     }
 }
 
 /// Writes the link that leads to a section: the thread's, or that of the section inside it.
-fn set_link(thread: &ThreadState, inner: Option<*const crate::CriticalSection>, tagged: Tagged) {
+fn set_link<T: SectionThread>(
+    thread: &T,
+    inner: Option<*const crate::CriticalSection>,
+    tagged: Tagged,
+) {
     match inner {
         None => thread.set_top(tagged),
         // SAFETY: a section on the stack, as above.
@@ -61,7 +92,7 @@ fn set_link(thread: &ThreadState, inner: Option<*const crate::CriticalSection>, 
 ///
 /// CPython: Python/critical_section.c:L80 _PyCriticalSection_Resume
 #[doc(alias = "_PyCriticalSection_Resume")]
-pub(crate) fn resume(thread: &ThreadState) {
+pub fn resume<T: SectionThread>(thread: &T) {
     // L83-L85
     let tagged = thread.top();
     debug_assert!(tagged.is_inactive(), "resuming a section that is not suspended");
@@ -78,7 +109,7 @@ pub(crate) fn resume(thread: &ThreadState) {
     for mutex in [mutex, mutex2] {
         // SAFETY: the mutexes of a section outlive it.
         if let Some(mutex) = unsafe { mutex.as_ref() } {
-            Mutex::lock(mutex);
+            mutex.lock_in::<T::Runtime>();
         }
     }
 

@@ -16,15 +16,15 @@ const TWO_MUTEXES: usize = 0x2;
 /// CPython: Include/internal/pycore_critical_section.h:L21 _Py_CRITICAL_SECTION_MASK
 const MASK: usize = 0x3;
 
-// The tags need two bits of a section's address.
-//
-// CPython: Python/critical_section.c:L7 static_assert
+/// The tags need two bits of a section's address.
+///
+/// CPython: Python/critical_section.c:L7 static_assert
 const _: () = assert!(align_of::<CriticalSection>() >= 4);
 
 /// A section's address and its tags in one word, null for none; C keeps it as a `uintptr_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub(crate) struct Tagged(*const CriticalSection);
+pub struct Tagged(*const CriticalSection);
 
 impl Tagged {
     pub(crate) const NONE: Self = Self(ptr::null());

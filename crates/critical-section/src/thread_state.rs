@@ -2,12 +2,14 @@ use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
+use std::thread;
 
+use pysync_lock::NotLocked;
 use pysync_parking_lot::primitive::atomic::{AtomicU32, Ordering};
 use pysync_parking_lot::primitive::{self, const_fn};
 use pysync_parking_lot::{Deadline, Native, ThreadHooks, park_until_in, unpark_all};
 
-use crate::stack;
+use crate::stack::{self, SectionThread};
 use crate::tag::Tagged;
 
 /// The thread does not run inside the runtime, and nobody waits for it.
@@ -48,7 +50,7 @@ static HOOKS: ThreadHooks = ThreadHooks {
         let current = ThreadState::current();
         let attached = current.is_attached_here();
         if attached {
-            current.detach();
+            stack::report(current.detach());
         }
         attached
     },
@@ -69,7 +71,7 @@ impl ThreadState {
     /// [stopped](Self::try_stop).
     ///
     /// May also be called inside [`Attached::detached`], where it resumes the innermost section
-    /// for as long as it lasts.
+    /// for as long as it lasts. A result that is leaked leaves the thread attached for good.
     ///
     /// # Panics
     /// If the thread is attached already.
@@ -92,12 +94,13 @@ impl ThreadState {
     /// or already. Never blocks.
     ///
     /// This is what a runtime that stops the world does to each thread. Whoever does it must not
-    /// detach while the world is stopped (gh-118332): a mutex of its sections might be handed to
-    /// a thread that it has stopped.
+    /// detach from then until the world starts (gh-118332): a mutex of its sections might be
+    /// handed to a thread that it has stopped. Nor must it wait for a mutex that such a thread
+    /// may have been handed already (gh-144513).
     pub fn try_stop(&self) -> bool {
         // Ordering: Acquire pairs with the Release in `detach`: what the thread did while it was
-        // attached is visible to the thread that stopped it.
-        match self.state.compare_exchange(DETACHED, SUSPENDED, Ordering::Acquire, Ordering::Relaxed)
+        // attached is visible to the thread that stopped it, and to one that finds it stopped.
+        match self.state.compare_exchange(DETACHED, SUSPENDED, Ordering::Acquire, Ordering::Acquire)
         {
             Ok(_) => true,
             Err(state) => state == SUSPENDED,
@@ -136,22 +139,18 @@ impl ThreadState {
         current
     }
 
-    pub(crate) fn top(&self) -> Tagged {
-        self.critical_section.get()
-    }
-
-    pub(crate) fn set_top(&self, tagged: Tagged) {
-        self.critical_section.set(tagged);
-    }
-
-    fn is_attached_here(&self) -> bool {
+    pub(crate) fn is_attached_here(&self) -> bool {
         // Ordering: Relaxed; only the thread itself makes it attached or not.
         self.state.load(Ordering::Relaxed) == ATTACHED
     }
 
     /// The `_PyThreadState_Attach` of `pystate.c`, without the interpreter.
     fn attach_here(&self) {
-        while !self.try_attach() {
+        while let Err(state) = self.try_attach() {
+            if state == ATTACHED {
+                // By a guard that got out of `detached`. It will do.
+                return;
+            }
             // Stopped. Not detaching: the thread is not attached.
             park_until_in::<Native, _>(
                 &self.state,
@@ -166,20 +165,34 @@ impl ThreadState {
         }
     }
 
-    fn try_attach(&self) -> bool {
+    fn try_attach(&self) -> Result<u32, u32> {
         // Ordering: Acquire pairs with the Release in `start`.
-        self.state
-            .compare_exchange(DETACHED, ATTACHED, Ordering::Acquire, Ordering::Relaxed)
-            .is_ok()
+        self.state.compare_exchange(DETACHED, ATTACHED, Ordering::Acquire, Ordering::Relaxed)
     }
 
-    /// The `_PyThreadState_Detach` of `pystate.c`, without the interpreter.
-    fn detach(&self) {
-        if !self.top().is_none() {
-            stack::suspend_all(self);
-        }
+    /// The `_PyThreadState_Detach` of `pystate.c`, without the interpreter. An error says that a
+    /// section's mutex was not locked; the thread is detached all the same.
+    fn detach(&self) -> Result<(), NotLocked> {
+        let unlocked = if self.top().is_none() { Ok(()) } else { stack::suspend_all(self) };
         // Ordering: Release pairs with the Acquire in `try_stop`.
         self.state.store(DETACHED, Ordering::Release);
+        unlocked
+    }
+}
+
+impl SectionThread for ThreadState {
+    type Runtime = Native;
+
+    fn top(&self) -> Tagged {
+        self.critical_section.get()
+    }
+
+    fn set_top(&self, tagged: Tagged) {
+        self.critical_section.set(tagged);
+    }
+
+    fn is_attached(&self) -> bool {
+        self.is_attached_here()
     }
 }
 
@@ -192,9 +205,16 @@ impl fmt::Debug for ThreadState {
 }
 
 /// An attached thread; detaches when dropped. Stays on its thread.
+///
+/// Sections that are open when it is dropped are suspended, and may end so.
+///
+/// # Panics
+/// Dropping it panics if somebody else has unlocked the mutex of a section that is open, after
+/// detaching.
 #[must_use]
 pub struct Attached {
     state: NonNull<ThreadState>,
+    /// What the thread did around its waits before; ours if this is an attach inside `detached`.
     previous_hooks: Option<&'static ThreadHooks>,
     not_send: PhantomData<*mut ()>,
 }
@@ -205,8 +225,10 @@ impl Attached {
     /// innermost section.
     ///
     /// # Panics
-    /// If the thread is not attached, as inside another `detached`.
+    /// If the thread is not attached, as inside another `detached`; or if somebody else has
+    /// unlocked the mutex of one of its sections, and then the innermost has its own again.
     #[doc(alias("Py_BEGIN_ALLOW_THREADS", "Py_END_ALLOW_THREADS"))]
+    #[track_caller]
     pub fn detached<T>(&self, f: impl FnOnce() -> T) -> T {
         struct Reattach<'a>(&'a ThreadState);
         impl Drop for Reattach<'_> {
@@ -215,30 +237,46 @@ impl Attached {
             }
         }
 
-        let state = self.state();
+        let state = self.here();
         assert!(state.is_attached_here(), "the thread is already detached");
-        state.detach();
+        let unlocked = state.detach();
         let _reattach = Reattach(state);
+        stack::report(unlocked);
         f()
     }
 
     /// The address of the innermost section, if there is one.
     pub fn top(&self) -> Option<usize> {
-        let top = self.state().top();
+        let top = self.here().top();
         (!top.is_none()).then(|| top.untagged().addr())
     }
 
     /// The thread's state, for whoever stops the world.
-    pub fn state(&self) -> &ThreadState {
-        // SAFETY: the thread's own, and the guard does not leave the thread.
+    ///
+    /// A pointer and not a reference, since it is valid until the thread ends, which a borrow of
+    /// a guard that has been leaked would outlive. Any thread may use it until then.
+    pub fn state(&self) -> *const ThreadState {
+        self.state.as_ptr()
+    }
+
+    fn here(&self) -> &ThreadState {
+        // SAFETY: the thread's own, and neither the guard nor the result leaves the thread.
         unsafe { self.state.as_ref() }
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.state().detach();
-        Native::set_thread_hooks(self.previous_hooks);
+        let state = self.here();
+        // Not attached if another guard got out of `detached` and went first. To store "detached"
+        // then might start a thread that somebody has stopped.
+        let unlocked = if state.is_attached_here() { state.detach() } else { Ok(()) };
+        if !self.previous_hooks.is_some_and(|hooks| ptr::eq(hooks, &HOOKS)) {
+            Native::set_thread_hooks(self.previous_hooks);
+        }
+        if !thread::panicking() {
+            stack::report(unlocked);
+        }
     }
 }
 

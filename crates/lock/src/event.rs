@@ -54,7 +54,7 @@ impl Event {
     #[doc(alias = "_PyEvent_IsSet")]
     #[inline]
     pub fn is_set(&self) -> bool {
-        // L256-L257
+        // L256-L257: set is 1 and nothing else.
         // Ordering: Acquire pairs with the Release in `notify`.
         self.v.load(Ordering::Acquire) == LOCKED
     }
@@ -87,7 +87,7 @@ impl Event {
     /// CPython: Python/lock.c:L279 PyEvent_Wait
     #[inline]
     pub fn wait_in<R: Runtime>(&self) {
-        // L281-L282
+        // L281-L282: no flag ends it early, so there is nothing to repeat.
         let status = self.wait_flags_in::<R>(None, LockFlags::DETACH);
         debug_assert_eq!(status, LockStatus::Acquired);
     }
@@ -123,7 +123,7 @@ impl Event {
         timeout: Option<Duration>,
         flags: LockFlags,
     ) -> LockStatus {
-        // L289-L293
+        // L289-L293: set already.
         if self.is_set() {
             return LockStatus::Acquired;
         }
@@ -133,16 +133,18 @@ impl Event {
         self.wait_slow::<R>(Deadline::after(timeout), flags)
     }
 
+    /// CPython: Python/lock.c:L286 PyEvent_WaitTimed
     #[cold]
     fn wait_slow<R: Runtime>(&self, deadline: Deadline, flags: LockFlags) -> LockStatus {
         // Deviation D05: C parks once and leaves it to its callers to wait again after a signal.
+        // L288: so that in C this loop turns only when the announcement fails.
         loop {
             // L294-L298: the first to park announces it. A word that is no longer unset is
             // either announced or set, and `park` tells which.
             // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
             let _ =
                 self.v.compare_exchange(UNLOCKED, HAS_PARKED, Ordering::Relaxed, Ordering::Relaxed);
-            // L300-L302
+            // L300-L302: sleep unless the word has changed meanwhile.
             let status = park_until_in::<R, _>(
                 &self.v,
                 HAS_PARKED,
@@ -150,7 +152,7 @@ impl Event {
                 ptr::null_mut(),
                 flags.contains(LockFlags::DETACH),
             );
-            // L304
+            // L304: whatever ended the park, the event decides.
             if self.is_set() {
                 return LockStatus::Acquired;
             }

@@ -123,13 +123,15 @@ impl Mutex {
     }
 
     /// [`lock_flags`](Self::lock_flags) in another runtime.
+    ///
+    /// CPython: Include/internal/pycore_lock.h:L59 PyMutex_LockFlags
     #[inline]
     pub fn lock_flags_in<R: Runtime>(&self, flags: LockFlags) -> LockStatus {
-        // L61-L62
+        // L61-L62: the uncontended lock.
         if self.lock_fast() {
             return LockStatus::Acquired;
         }
-        // L63
+        // L63: and C forgets the status.
         self.lock_slow::<R>(None, flags)
     }
 
@@ -147,13 +149,15 @@ impl Mutex {
     }
 
     /// [`lock_timed`](Self::lock_timed) in another runtime.
+    ///
+    /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
     #[inline]
     pub fn lock_timed_in<R: Runtime>(
         &self,
         timeout: Option<Duration>,
         flags: LockFlags,
     ) -> LockStatus {
-        // L55-L60
+        // L55-L60: one attempt, inlined.
         if self.try_lock() {
             return LockStatus::Acquired;
         }
@@ -333,7 +337,7 @@ impl Mutex {
                 ParkStatus::Ok if entry.handed_off.with(|handed_off| unsafe { *handed_off }) => {
                     return LockStatus::Acquired;
                 }
-                // Deviation D04
+                // Deviation D04: 3.15's flag.
                 ParkStatus::Interrupted if flags.contains(LockFlags::FAIL_IF_INTERRUPTED) => {
                     return LockStatus::Interrupted;
                 }

@@ -79,11 +79,11 @@ impl OnceFlag {
     /// CPython: Include/internal/pycore_lock.h:L146 _PyOnceFlag_CallOnce
     #[inline]
     pub fn call_once_in<R: Runtime, E>(&self, f: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-        // L148-L150
+        // L148-L150: done long ago, the usual case.
         if self.is_initialized() {
             return Ok(());
         }
-        // L151
+        // L151: out of line.
         self.call_once_slow::<R, E>(f)
     }
 
@@ -103,7 +103,7 @@ impl OnceFlag {
     #[cold]
     fn call_once_slow<R: Runtime, E>(&self, f: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         // Ordering: Acquire here and after each wait, for what the thread that is done has done.
-        // L335
+        // L335-L336: the state, until it says what to do.
         let mut v = self.v.load(Ordering::Acquire);
         loop {
             // L337-L340: nobody is at it, so it is us.
@@ -124,7 +124,7 @@ impl OnceFlag {
                     }
                 }
             }
-            // L345-L347
+            // L345-L347: somebody else has done it.
             if v == ONCE_INITIALIZED {
                 return Ok(());
             }
@@ -157,8 +157,9 @@ struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
+    /// CPython: Python/lock.c:L309 unlock_once
     fn succeed(mut self) {
-        // L316
+        // L316: only success is for good.
         self.outcome = ONCE_INITIALIZED;
     }
 }
@@ -168,7 +169,7 @@ impl Drop for Attempt<'_> {
     #[doc(alias = "unlock_once")]
     fn drop(&mut self) {
         // L313-L322: a `Result` has no third value to complain about.
-        // L324-L329
+        // L324-L329: publish, then wake who parked meanwhile.
         let key = &raw const self.flag.v;
         // Ordering: Release pairs with the Acquire of whoever sees the outcome.
         if self.flag.v.swap(self.outcome, Ordering::Release) & HAS_PARKED != 0 {

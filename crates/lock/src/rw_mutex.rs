@@ -144,8 +144,9 @@ impl RwMutex {
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
         loop {
-            // L471: looked at before it is subtracted, and in every build: an assert after the
-            // fact would leave the word corrupted.
+            // Deviation D08: in every build, and before the word is touched; an assert after the
+            // fact would leave it corrupted.
+            // L471: somebody reads.
             if reader_count(bits) == 0 {
                 R::fatal_error("RwMutex::read_unlock", "lock was not read-locked");
             }
@@ -262,7 +263,8 @@ impl RwMutex {
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
         loop {
-            // L506-L507: in every build, and before the word is touched.
+            // Deviation D08: as above.
+            // L506-L507: a writer is in, and so no reader.
             if bits & WRITE_LOCKED == 0 {
                 R::fatal_error("RwMutex::write_unlock", "lock was not write-locked");
             }

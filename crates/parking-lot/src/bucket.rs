@@ -51,6 +51,7 @@ impl Bucket {
 
     /// The bucket that `addr` falls into.
     pub(crate) fn of(addr: usize) -> &'static Bucket {
+        #[allow(clippy::modulo_one)] // In models.
         &BUCKETS[addr % NUM_BUCKETS]
     }
 
@@ -140,5 +141,16 @@ mod held {
     pub(super) fn leave() {}
     pub(super) fn count() -> usize {
         0
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_fills_a_cache_line() {
+        assert_eq!((size_of::<Bucket>(), align_of::<Bucket>()), (64, 64));
+        assert_eq!(Bucket::all().len(), NUM_BUCKETS);
     }
 }

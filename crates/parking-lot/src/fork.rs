@@ -34,20 +34,18 @@ pub unsafe fn after_fork() {
 pub fn register_fork_handler() {
     #[cfg(unix)]
     {
-        use crate::primitive::plain::{AtomicBool, Ordering};
-
         unsafe extern "C" fn child() {
             // SAFETY: `fork` calls this on the one thread that the child has.
             unsafe { after_fork() };
         }
 
-        static REGISTERED: AtomicBool = AtomicBool::new(false);
-        // Ordering: Relaxed, only the exchange's own atomicity matters.
-        if REGISTERED.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        // SAFETY: the handler is a function of the right type that lives as long as the program.
-        let error = unsafe { libc::pthread_atfork(None, None, Some(child)) };
-        assert_eq!(error, 0, "pthread_atfork failed: no memory for the handler");
+        // Whoever returns from this may rely on the handler, the slower of two callers as well.
+        static REGISTERED: std::sync::Once = std::sync::Once::new();
+        REGISTERED.call_once(|| {
+            // SAFETY: the handler is a function of the right type that lives as long as the
+            // program.
+            let error = unsafe { libc::pthread_atfork(None, None, Some(child)) };
+            assert_eq!(error, 0, "pthread_atfork failed: no memory for the handler");
+        });
     }
 }

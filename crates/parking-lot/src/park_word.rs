@@ -19,7 +19,7 @@ pub trait ParkWord: sealed::Sealed {
     fn holds(&self, expected: Self::Value) -> bool;
 }
 
-// L297-L303: one case a size; the type does the choosing.
+/// CPython: Python/parking_lot.c:L295 atomic_memcmp
 macro_rules! park_word {
     ($($atomic:ident: $value:ty),*) => {$(
         impl sealed::Sealed for atomic::$atomic {}
@@ -29,6 +29,7 @@ macro_rules! park_word {
 
             #[inline]
             fn holds(&self, expected: $value) -> bool {
+                // L297-L302: the type says which size it is, so there is no other to rule out.
                 // Ordering: Relaxed, where C is SeqCst. Called under the bucket lock, which
                 // orders it with every unpark of the address: an unpark that found nobody came
                 // before us, and so did the store that it announces.

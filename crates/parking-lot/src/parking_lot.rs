@@ -89,6 +89,8 @@ pub fn park<W: ParkWord>(
 }
 
 /// [`park`] in another runtime, until a deadline.
+///
+/// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
 #[cold]
 pub fn park_until_in<R: Runtime, W: ParkWord>(
     word: &W,
@@ -97,12 +99,12 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
     park_arg: *mut (),
     detach: bool,
 ) -> ParkStatus {
-    // L310-L316
+    // L310-L316: the entry is ours to give up only once it is off the bucket's queue.
     let addr = ptr::from_ref(word).addr();
     let entry = WaitEntry::new(addr, park_arg);
     let bucket = Bucket::of(addr);
 
-    // L318-L325
+    // L318-L325: compare and queue in one step, as others see it.
     {
         let mut queue = bucket.lock();
         if !word.holds(expected) {
@@ -139,6 +141,8 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
         }
     }
     no_unwind.disarm();
+    #[cfg(loom)]
+    entry.retire();
 
     // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
     // for good, at shutdown for one, and must not leave an entry behind.
@@ -166,11 +170,11 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
 #[doc(alias = "_PyParkingLot_Unpark")]
 #[cold]
 pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
-    // L358
+    // L358: the address is only a key.
     let addr = word.addr();
     let bucket = Bucket::of(addr);
 
-    // L361-L370
+    // L361-L370: take one off, and let the caller change its word before anyone can park.
     let waiter = {
         let mut queue = bucket.lock();
         let waiter = queue.remove_first(addr);
@@ -203,17 +207,19 @@ pub fn unpark_all<W: ParkWord>(word: *const W) {
 }
 
 /// [`unpark_all`] with a callback under the bucket lock, as [`unpark`] has it: it learns whether
-/// anybody was parked there.
+/// anybody was parked there. C has no callback here.
 ///
 /// # Aborts
 /// The process, with a message, if `f` panics.
+///
+/// CPython: Python/parking_lot.c:L379 _PyParkingLot_UnparkAll
 #[cold]
 pub fn unpark_all_with<W: ParkWord>(word: *const W, f: impl FnOnce(bool)) {
-    // L381-L382
+    // L381-L382: the entries' own links make the list.
     let addr = word.addr();
     let bucket = Bucket::of(addr);
 
-    // L384-L386
+    // L384-L386: take them all off.
     let mut waiter = {
         let mut queue = bucket.lock();
         let chain = queue.remove_all(addr);

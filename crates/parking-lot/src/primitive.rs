@@ -125,8 +125,11 @@ macro_rules! __pysync_const_fn {
 }
 pub use crate::__pysync_const_fn as const_fn;
 
-/// The `_Py_yield` of the C: give the processor to another thread.
+/// Gives the processor to another thread.
+///
+/// CPython: Python/lock.c:L43 _Py_yield
 #[inline]
 pub fn yield_now() {
+    // L45-L49: `sched_yield` on Unix, `SwitchToThread` on Windows; std chooses.
     thread::yield_now();
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::panic::UnwindSafe;
 use std::ptr;
 
 use crate::latch::Latch;
@@ -151,7 +152,7 @@ impl RawMutex {
     #[cold]
     fn lock_slow(&self) {
         // Ordering: Relaxed; nothing is read through the pointer here, only written behind it.
-        // L194: what the word looks like now.
+        // L194-L195: what the word looks like now, and what to do about it.
         let mut v = self.v.load(Ordering::Relaxed);
         loop {
             // L196-L202: unlocked. Barging past waiters is allowed, the list stays.
@@ -188,6 +189,9 @@ impl RawMutex {
             // L219-L222: gh-148820. The unlocker takes us off and wakes us with no handshake, so
             // the node must outlive the wake; the latch returns for nothing else.
             waiter.latch.wait();
+            // Ours again: a model in which somebody still reads it fails.
+            #[cfg(loom)]
+            waiter.next.with_mut(|_| ());
             // Ordering: Relaxed, as at the start.
             // L193-L194: woken is not locked, so look again. C keeps the word it last saw and
             // lets the exchange fail.
@@ -200,10 +204,9 @@ impl RawMutex {
     #[doc(alias = "_PyRawMutex_UnlockSlow")]
     #[cold]
     fn unlock_slow(&self) {
-        // Ordering: Acquire wherever `v` is (re)read: we go through the pointer in it, which a
-        // waiter published with Release.
-        // L231
-        let mut v = self.v.load(Ordering::Acquire);
+        // Ordering: Relaxed; nothing is read through the pointer before it is claimed.
+        // L231-L232: what the word looks like now.
+        let mut v = self.v.load(Ordering::Relaxed);
         let mut popping = false;
         loop {
             // L233-L235: a holder that is popping is one that has unlocked already.
@@ -218,7 +221,7 @@ impl RawMutex {
                     v,
                     ptr::null_mut(),
                     Ordering::Release,
-                    Ordering::Acquire,
+                    Ordering::Relaxed,
                 ) {
                     Ok(_) => return,
                     Err(actual) => v = actual,
@@ -228,12 +231,13 @@ impl RawMutex {
             // Deviation D01: claim the list before reading through it. In C two racing unlocks
             // both follow the head, and the slower one reads a stack that is gone.
             if !popping {
-                // Ordering: Acquire as above; nothing is released yet.
+                // Ordering: Acquire pairs with the Release by which the head published itself; we
+                // are about to read through it.
                 match self.v.compare_exchange_weak(
                     v,
                     with_tags(v, POPPING),
                     Ordering::Acquire,
-                    Ordering::Acquire,
+                    Ordering::Relaxed,
                 ) {
                     Ok(_) => {
                         popping = true;
@@ -248,7 +252,7 @@ impl RawMutex {
             // off the list does, and POPPING is ours.
             let next = unsafe { (*head).next.with(|next| *next) };
             // L240-L243: unlock and drop it from the list in one step, then wake it.
-            // Ordering: Release as in `unlock`; Acquire on failure since a new head was pushed.
+            // Ordering: Release as in `unlock`; Acquire on failure, for the new head's `next`.
             match self.v.compare_exchange_weak(v, next, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => {
                     // SAFETY: taken off by us, so nobody else sets its latch, and until that is
@@ -271,6 +275,9 @@ fn list(v: *mut Waiter) -> *mut Waiter {
 fn with_tags(v: *mut Waiter, tags: usize) -> *mut Waiter {
     v.map_addr(|addr| addr | tags)
 }
+
+// Guards nothing that a panic could leave half done; not automatic because of `Waiter`'s cell.
+impl UnwindSafe for RawMutex {}
 
 impl Default for RawMutex {
     fn default() -> Self {

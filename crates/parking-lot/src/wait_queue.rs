@@ -26,8 +26,9 @@ struct Node {
 }
 
 impl WaitEntry {
+    /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
     pub(crate) fn new(addr: usize, park_arg: *mut ()) -> Self {
-        // L310-L314 of `park`; L323: C sets its semaphore up only when it is going to be used.
+        // L310-L314, L323: C sets its semaphore up only when it is going to be used.
         Self {
             park_arg,
             addr,
@@ -45,6 +46,13 @@ impl WaitEntry {
     pub(crate) unsafe fn is_unparking(&self) -> bool {
         // SAFETY: the lock is held.
         self.node.with(|node| unsafe { (*node).is_unparking })
+    }
+
+    /// Says that the entry is off its queue and woken, and its thread's own again: a model in
+    /// which somebody still uses it fails.
+    #[cfg(loom)]
+    pub(crate) fn retire(&self) {
+        self.node.with_mut(|_| ());
     }
 
     /// The entry after `this` in the chain of [`WaitQueue::remove_all`].

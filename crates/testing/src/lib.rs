@@ -3,41 +3,34 @@
 
 #[cfg(unix)]
 mod fork;
+mod misuse;
 #[cfg(unix)]
 mod signal;
+mod watchdog;
 
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::Duration;
 
 #[cfg(unix)]
 pub use fork::fork;
+pub use misuse::{aborts_with, hush_panics, panics_with};
 #[cfg(unix)]
-pub use signal::{ThreadId, signals_handled, watch_signals};
+pub use signal::{ThreadId, rain, rain_until, signals_handled, watch_signals};
+pub use watchdog::{Watchdog, watchdog, watchdog_for};
 
-/// Aborts the process with a message unless it is dropped in time.
-#[must_use]
-#[derive(Debug)]
-pub struct Watchdog {
-    _alive: Sender<()>,
-}
-
-/// A minute for the scope that keeps the result: ample on a busy machine, and finite.
-pub fn watchdog() -> Watchdog {
-    watchdog_for(Duration::from_secs(60))
-}
-
-/// `limit` for the scope that keeps the result.
-pub fn watchdog_for(limit: Duration) -> Watchdog {
-    let (alive, dropped) = channel::<()>();
-    let test = thread::current().name().unwrap_or("a test").to_owned();
-    thread::spawn(move || {
-        if dropped.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
-            eprintln!("watchdog: {test} hangs ({limit:?} are over); aborting");
-            std::process::abort();
+/// Runs `body` on `threads` threads, each with its number, and joins them one by one: the end of
+/// a scope synchronises inside of std, where ThreadSanitizer does not see it.
+///
+/// # Panics
+/// If one of them has.
+pub fn together(threads: usize, body: impl Fn(usize) + Sync) {
+    thread::scope(|s| {
+        let body = &body;
+        let threads: Vec<_> = (0..threads).map(|id| s.spawn(move || body(id))).collect();
+        let ends: Vec<_> = threads.into_iter().map(|thread| thread.join()).collect();
+        if let Some(panic) = ends.into_iter().find_map(Result::err) {
+            std::panic::resume_unwind(panic);
         }
     });
-    Watchdog { _alive: alive }
 }
 
 /// Yields until `condition` holds. The caller keeps a watchdog.

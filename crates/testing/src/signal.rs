@@ -1,5 +1,6 @@
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
 
@@ -51,4 +52,34 @@ impl ThreadId {
         let error = unsafe { libc::pthread_kill(self.0, libc::SIGUSR1) };
         assert!(error == 0 || error == libc::ESRCH, "pthread_kill: {error}");
     }
+}
+
+/// Sends signals to `threads` in turn until `count` more have been handled in this process, and
+/// returns how many that were. Those that arrive while another is pending are lost, so more are
+/// sent.
+///
+/// # Safety
+/// As [`ThreadId::interrupt`], for each of them and all along.
+pub unsafe fn rain(threads: &[ThreadId], count: usize) -> usize {
+    let before = signals_handled();
+    // SAFETY: by contract.
+    unsafe { rain_until(threads, || signals_handled() - before >= count) }
+}
+
+/// Sends signals to `threads` in turn until `enough`, and returns how many have been handled in
+/// this process meanwhile.
+///
+/// # Safety
+/// As [`ThreadId::interrupt`], for each of them and all along.
+pub unsafe fn rain_until(threads: &[ThreadId], enough: impl Fn() -> bool) -> usize {
+    let before = signals_handled();
+    while !enough() {
+        for thread in threads {
+            // SAFETY: by contract.
+            unsafe { thread.interrupt() };
+        }
+        // Who is shot at must also run.
+        thread::yield_now();
+    }
+    signals_handled() - before
 }

@@ -1,14 +1,21 @@
 //! The locks as `lock_api` wants them.
 
+#[cfg(loom)]
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use lock_api::{GetThreadId, GuardSend, RawMutexTimed};
+#[cfg(loom)]
+use pysync_parking_lot::primitive::model::lazy_static::Lazy;
 use pysync_parking_lot::{Native, Runtime};
 
 use crate::{LockFlags, LockStatus};
 
 /// `lock_api` builds locks in const contexts, which models cannot: theirs are made on first use.
+///
+/// For loom that must be seen to come before every other use, so the lock is one of its lazy
+/// statics, found by the address of the adapter: what a model moves must not be locked.
 macro_rules! adapter {
     ($(#[$meta:meta])* $name:ident($lock:ty)) => {
         $(#[$meta])*
@@ -16,14 +23,17 @@ macro_rules! adapter {
         #[repr(transparent)]
         pub struct $name(
             #[cfg(not(any(loom, shuttle)))] $lock,
-            #[cfg(any(loom, shuttle))] once_cell::sync::OnceCell<$lock>,
+            #[cfg(loom)] Lazy<$lock>,
+            #[cfg(all(shuttle, not(loom)))] once_cell::sync::OnceCell<$lock>,
         );
 
         impl $name {
             const fn new() -> Self {
                 #[cfg(not(any(loom, shuttle)))]
                 return Self(<$lock>::new());
-                #[cfg(any(loom, shuttle))]
+                #[cfg(loom)]
+                return Self(Lazy { init: <$lock>::new, _p: PhantomData });
+                #[cfg(all(shuttle, not(loom)))]
                 return Self(once_cell::sync::OnceCell::new());
             }
 
@@ -32,7 +42,11 @@ macro_rules! adapter {
             pub fn get(&self) -> &$lock {
                 #[cfg(not(any(loom, shuttle)))]
                 return &self.0;
-                #[cfg(any(loom, shuttle))]
+                // SAFETY: loom asks for a static, but needs its address and constructor only
+                // now; what it returns lives as long as the execution, and so longer than we.
+                #[cfg(loom)]
+                return unsafe { &*(&raw const self.0) }.get();
+                #[cfg(all(shuttle, not(loom)))]
                 return self.0.get_or_init(<$lock>::new);
             }
         }

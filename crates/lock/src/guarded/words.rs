@@ -4,12 +4,18 @@ use std::hint;
 #[cfg(any(loom, shuttle))]
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
+#[cfg(any(loom, shuttle))]
+use std::ptr;
 
 #[cfg(not(any(loom, shuttle)))]
 use pysync_parking_lot::primitive::UnsafeCell;
-use pysync_parking_lot::primitive::atomic::{AtomicU8, AtomicUsize, Ordering};
+use pysync_parking_lot::primitive::atomic::{AtomicPtr, AtomicU8, Ordering};
 
-const WORD: usize = mem::size_of::<usize>();
+const WORD: usize = mem::size_of::<Word>();
+
+/// A word is copied as a pointer, since it may be one: an integer would lose what it points to.
+type AtomicWord = AtomicPtr<()>;
+type Word = *mut ();
 
 /// Storage for a `T` that is only ever accessed through relaxed atomics: whole words, then the
 /// bytes that are left.
@@ -17,14 +23,14 @@ const WORD: usize = mem::size_of::<usize>();
 #[repr(C)]
 pub(super) struct Words<T> {
     /// Aligns `value` to words.
-    aligned: [usize; 0],
+    aligned: [AtomicWord; 0],
     value: UnsafeCell<MaybeUninit<T>>,
 }
 
 /// In models the words are the checker's own, which cannot lie over a `T`.
 #[cfg(any(loom, shuttle))]
 pub(super) struct Words<T> {
-    words: Vec<AtomicUsize>,
+    words: Vec<AtomicWord>,
     bytes: Vec<AtomicU8>,
     value: PhantomData<T>,
 }
@@ -44,7 +50,7 @@ impl<T: Copy> Words<T> {
         for i in 0..Self::WORDS {
             let word = self.word(i).load(Ordering::Relaxed);
             // SAFETY: word `i` lies within the copy.
-            unsafe { to.cast::<usize>().add(i).write_unaligned(word) };
+            unsafe { to.cast::<Word>().add(i).write_unaligned(word) };
         }
         for i in 0..Self::BYTES {
             let byte = self.byte(i).load(Ordering::Relaxed);
@@ -63,7 +69,7 @@ impl<T: Copy> Words<T> {
         // Ordering: Relaxed, as in `load`.
         for i in 0..Self::WORDS {
             // SAFETY: word `i` lies within the value.
-            let word = unsafe { from.cast::<usize>().add(i).read_unaligned() };
+            let word = unsafe { from.cast::<Word>().add(i).read_unaligned() };
             self.word(i).store(word, Ordering::Relaxed);
         }
         for i in 0..Self::BYTES {
@@ -84,9 +90,9 @@ impl<T: Copy> Words<T> {
         self.value.with_mut(|value| value.cast())
     }
 
-    fn word(&self, i: usize) -> &AtomicUsize {
+    fn word(&self, i: usize) -> &AtomicWord {
         // SAFETY: within the value, aligned by `aligned`, and accessed by atomics only.
-        unsafe { AtomicUsize::from_ptr(self.start().cast::<usize>().add(i)) }
+        unsafe { AtomicWord::from_ptr(self.start().cast::<Word>().add(i)) }
     }
 
     fn byte(&self, i: usize) -> &AtomicU8 {
@@ -99,7 +105,7 @@ impl<T: Copy> Words<T> {
 impl<T: Copy> Words<T> {
     pub(super) fn new(value: T) -> Self {
         let this = Self {
-            words: (0..Self::WORDS).map(|_| AtomicUsize::new(0)).collect(),
+            words: (0..Self::WORDS).map(|_| AtomicWord::new(ptr::null_mut())).collect(),
             bytes: (0..Self::BYTES).map(|_| AtomicU8::new(0)).collect(),
             value: PhantomData,
         };
@@ -107,7 +113,7 @@ impl<T: Copy> Words<T> {
         this
     }
 
-    fn word(&self, i: usize) -> &AtomicUsize {
+    fn word(&self, i: usize) -> &AtomicWord {
         &self.words[i]
     }
 

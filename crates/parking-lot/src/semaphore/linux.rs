@@ -18,11 +18,17 @@ impl Parker {
 
     /// CPython: Python/parking_lot.c:L97 _PySemaphore_PlatformWait
     pub(super) fn wait(&self, deadline: Deadline) -> ParkStatus {
+        // L99, L204: the result is what the arms below return.
         loop {
             // L166-L168: a wakeup is there.
             if self.take() {
                 return ParkStatus::Ok;
             }
+            // The kernel may let a timer sleep on for its slack, 50 us, even if it is due.
+            if deadline.has_passed() {
+                return ParkStatus::Timeout;
+            }
+            // Deviation D09: a futex word where C has a `sem_t`.
             // L127-L152: sleep, with or without a deadline.
             match futex_wait(&self.count, 0, deadline) {
                 // Woken, for us or for the last user of this address; or a wakeup came between

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | `linux.rs` | Linux, Android | an absolute monotonic deadline in the kernel | ends the wait |
 //! | `portable.rs` | everywhere else, and under `cfg(pysync_portable)` | re-armed until due | is slept through |
-//! | `model.rs` | `cfg(loom)`, `cfg(shuttle)` | shuttle: a random choice; loom: never | shuttle: a random choice; loom: never |
+//! | `model.rs` | `cfg(loom)`, `cfg(shuttle)` | shuttle: a random choice; loom: at once, if no wake came first | shuttle: a random choice; loom: never |
 
 use std::fmt;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl Semaphore {
         /// CPython: Python/parking_lot.c:L54 _PySemaphore_Init
         #[doc(alias = "_PySemaphore_Init")]
         pub const fn new() -> Self {
-            // L69: a word, so it cannot fail.
+            // L69-L70: a word, so it cannot fail.
             Self(Parker::new())
         }
     }
@@ -67,17 +67,19 @@ impl Semaphore {
     }
 
     /// [`wait`](Self::wait) in another runtime.
+    ///
+    /// CPython: Python/parking_lot.c:L208 _PySemaphore_Wait
     pub fn wait_in<R: Runtime>(&self, timeout: Option<Duration>, detach: bool) -> ParkStatus {
         let deadline = Deadline::after(timeout);
-        // L210-L221: only a thread that is attached is detached.
+        // L210-L220: only a thread that is attached is detached.
         let detached = if detach { R::detach() } else { None };
-        // L222
+        // L222: the platform's part.
         let status = self.wait_until(deadline);
-        // L223-L225
+        // L223-L225: only what was detached is attached.
         if let Some(detached) = detached {
             R::attach(detached);
         }
-        // L226
+        // L226: how it ended.
         status
     }
 
@@ -94,7 +96,8 @@ impl Semaphore {
     ///
     /// # Safety
     /// `this` is valid until its waiter has seen this wakeup.
-    pub(crate) unsafe fn wakeup_raw(this: *const Self) {
+    #[doc(hidden)]
+    pub unsafe fn wakeup_raw(this: *const Self) {
         // SAFETY: by contract.
         unsafe { Parker::wake(&raw const (*this).0) };
     }

@@ -2,8 +2,9 @@
 //! lost wake shows as a deadlock. A yield loop would hide it.
 //!
 //! What a kernel decides is a choice of the model here. Under shuttle each wait may be cut short
-//! by a signal, and each timed wait by its deadline, at random. loom offers no such choice: its
-//! waits end by wakes only, and its clock is set by the model ([`set_clock_step`]).
+//! by a signal, and each timed wait by its deadline, at random. loom has no randomness to offer,
+//! but every order of steps: a timed wait takes a wake that has come and else gives up, there are
+//! no signals, and the clock is set by the model ([`set_clock_step`]).
 
 use crate::primitive::model::sync::{Condvar, Mutex};
 use crate::primitive::plain::{AtomicU64, Ordering};
@@ -51,8 +52,9 @@ impl Parker {
 mod choice {
     use super::*;
 
-    pub(super) fn cut_short(_: Deadline, _: impl Fn() -> bool) -> Option<ParkStatus> {
-        None
+    /// A timed wait never blocks, so that a model explores both ends of it.
+    pub(super) fn cut_short(deadline: Deadline, woken: impl Fn() -> bool) -> Option<ParkStatus> {
+        (!deadline.is_never() && !woken()).then_some(ParkStatus::Timeout)
     }
 
     pub(super) fn tick() -> u64 {

@@ -16,6 +16,7 @@ pub(super) struct Parker {
 }
 
 impl Parker {
+    /// CPython: Python/parking_lot.c:L54 _PySemaphore_Init
     pub(super) const fn new() -> Self {
         // L73-L79: std sets its pthread objects up when they are first used.
         Self { count: Mutex::new(0), condvar: Condvar::new() }
@@ -23,17 +24,17 @@ impl Parker {
 
     /// CPython: Python/parking_lot.c:L97 _PySemaphore_PlatformWait
     pub(super) fn wait(&self, deadline: Deadline) -> ParkStatus {
-        // L171-L173
+        // L171-L173: count and sleep under one mutex.
         let mut count = self.lock();
         while *count == 0 {
             count = if deadline.is_never() {
-                // L188-L190
+                // L188-L190: no limit.
                 self.condvar.wait(count).unwrap_or_else(PoisonError::into_inner)
             } else {
                 // L174-L187: std waits for a duration on the monotonic clock.
                 let left = deadline.as_nanos().saturating_sub(monotonic_now());
                 if left == 0 {
-                    // L196-L198
+                    // L196-L198: too late.
                     return ParkStatus::Timeout;
                 }
                 let left = Duration::from_nanos(left);
@@ -42,7 +43,7 @@ impl Parker {
             // L199-L201: nothing tells a signal from a spurious return, so look again instead of
             // calling every such return interrupted, as C does.
         }
-        // L192-L195, L202-L203
+        // L192-L195, L202-L204: take the wakeup.
         *count -= 1;
         ParkStatus::Ok
     }

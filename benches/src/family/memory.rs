@@ -1,0 +1,67 @@
+//! How many bytes a lock takes.
+
+use crate::runner::{Entrant, Job, Plan, Sample};
+
+macro_rules! sizes {
+    ($($name:literal: $lock:ty),* $(,)?) => {
+        vec![$(Entrant::new($name, |_| Sample::new(size_of::<$lock>() as f64))),*]
+    };
+}
+
+pub(crate) fn plan() -> Plan {
+    let job = |what: &str, entrants| Job::new([("what", what.to_owned())], entrants);
+    let jobs = vec![
+        job(
+            "mutex",
+            sizes! {
+                "std": std::sync::Mutex<()>,
+                "pl-0.12": parking_lot_0_12::Mutex<()>,
+                "pl-0.13": parking_lot_0_13::Mutex<()>,
+                "usync": usync::Mutex<()>,
+                "pthread": libc::pthread_mutex_t,
+                "pysync": pysync_lock::Mutex,
+            },
+        ),
+        job(
+            "rwlock",
+            sizes! {
+                "std": std::sync::RwLock<()>,
+                "pl-0.12": parking_lot_0_12::RwLock<()>,
+                "pl-0.13": parking_lot_0_13::RwLock<()>,
+                "usync": usync::RwLock<()>,
+                "pthread": libc::pthread_rwlock_t,
+                "pysync": pysync_lock::RwMutex,
+            },
+        ),
+        job(
+            "once",
+            sizes! {
+                "std": std::sync::Once,
+                "pl-0.12": parking_lot_0_12::Once,
+                "pl-0.13": parking_lot_0_13::Once,
+                "usync": usync::Once,
+                "pthread": libc::pthread_once_t,
+                "pysync": pysync_lock::OnceFlag,
+            },
+        ),
+        job(
+            "reentrant",
+            sizes! {
+                "pl-0.12": parking_lot_0_12::ReentrantMutex<()>,
+                "pl-0.13": parking_lot_0_13::ReentrantMutex<()>,
+                "pysync": pysync_lock::RecursiveMutex,
+            },
+        ),
+        job("event", sizes! { "pysync": pysync_lock::Event }),
+        job("seqlock", sizes! { "pysync": pysync_lock::SeqLock }),
+    ];
+    Plan {
+        name: "memory",
+        title: "Bytes of a lock without data",
+        unit: "bytes",
+        higher_is_better: false,
+        x: "what",
+        timed_rounds: 0,
+        jobs,
+    }
+}

@@ -1,0 +1,9 @@
+//! What is measured besides mutexes.
+
+pub(crate) mod bucket;
+pub(crate) mod memory;
+pub(crate) mod ping_pong;
+pub(crate) mod rw_lock;
+pub(crate) mod seq_lock;
+pub(crate) mod timeout;
+pub(crate) mod wake;

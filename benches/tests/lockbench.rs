@@ -1,0 +1,165 @@
+//! The binary as a user runs it: every cell is there, and mistakes cost one line.
+
+#![allow(missing_docs)]
+
+use std::collections::BTreeSet;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn lockbench(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockbench"));
+    command.args(arguments).output().expect("the binary runs")
+}
+
+/// Runs with tiny windows and reads the JSON.
+fn measured(arguments: &[&str]) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("run.json");
+    let tiny = ["--quick", "--window", "0.5", "--rounds", "1", "--json", json.to_str().unwrap()];
+    let output = lockbench(&[arguments, &tiny].concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap()
+}
+
+fn each<'a>(value: &'a Value, key: &str) -> &'a Vec<Value> {
+    value[key].as_array().unwrap()
+}
+
+/// What a case says of `key`.
+fn case<'a>(cell: &'a Value, key: &str) -> &'a str {
+    let pairs = each(cell, "case");
+    pairs.iter().find(|pair| pair[0] == key).unwrap()[1].as_str().unwrap()
+}
+
+#[test]
+fn the_quick_matrix_has_every_cell_and_every_contender() {
+    let report = measured(&[]);
+    let family = &report["families"][0];
+    let mut cells = BTreeSet::new();
+    for cell in each(family, "cells") {
+        cells.insert(
+            ["threads", "inside", "outside", "locks"].map(|key| case(cell, key).to_owned()),
+        );
+        let contenders: Vec<&str> =
+            each(cell, "results").iter().map(|result| text(result, "contender")).collect();
+        assert_eq!(contenders, ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync"]);
+        for result in each(cell, "results") {
+            assert_eq!(each(result, "samples").len(), 1);
+            for extra in ["jain", "min_by_max", "longest_wait_us", "sleeps_per_1000"] {
+                assert!(result["extra"][extra].is_number(), "{extra} in {result}");
+            }
+        }
+    }
+    let mut expected = BTreeSet::new();
+    for threads in ["1", "2", "4", "8", "16"] {
+        for (inside, outside) in [("1", "0"), ("5", "20"), ("100", "0")] {
+            expected.insert([threads, inside, outside, "1"].map(str::to_owned));
+        }
+    }
+    assert_eq!(cells, expected);
+}
+
+#[test]
+fn given_lists_make_the_matrix() {
+    let report = measured(&[
+        "--threads=2,3",
+        "--inside=1,10us",
+        "--outside=0,20,200",
+        "--locks=1,24",
+        "--placement=free,pinned",
+        "--contenders=std,pysync",
+    ]);
+    let cells = each(&report["families"][0], "cells");
+    assert_eq!(cells.len(), 2 * 2 * 3 * 2 * 2);
+    assert!(cells.iter().all(|cell| each(cell, "results").len() == 2));
+}
+
+#[test]
+fn every_family_measures_something() {
+    let families =
+        ["rwlock", "seqlock", "wake", "ping-pong", "bucket", "timeout", "memory", "--threads=2"];
+    let report = measured(&families);
+    let measured: Vec<&str> =
+        each(&report, "families").iter().map(|family| text(family, "name")).collect();
+    assert_eq!(measured, &families[..7]);
+    for family in each(&report, "families") {
+        assert!(!each(family, "cells").is_empty(), "{}", family["name"]);
+        for result in each(family, "cells").iter().flat_map(|cell| each(cell, "results")) {
+            assert!(result["median"].is_number(), "{result}");
+        }
+    }
+}
+
+#[test]
+fn a_run_compares_with_itself_and_makes_a_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (json, html) = (path("run.json"), path("run.html"));
+    let tiny = ["--threads=1,2", "--window=0.5", "--rounds=1", "--contenders=std,pysync"];
+    assert!(lockbench(&[&tiny[..], &["--json", &json, "--html", &html]].concat()).status.success());
+
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.starts_with("<!doctype html>"));
+    // Three pairs of work, each with throughput and fairness.
+    assert_eq!(page.matches("<svg").count(), 6);
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count() == page.matches("xmlns=").count()
+    );
+
+    let output = lockbench(&[&tiny[..], &["--compare", &json]].concat());
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("not in the old file: 0"), "{text}");
+}
+
+#[test]
+fn tables_fit_120_columns() {
+    let output = lockbench(&[
+        "--window=0.5",
+        "--rounds=1",
+        "--threads=1,16",
+        "--locks=1,2",
+        "--placement=free,pinned",
+        "--show=value,spread,jain,min-max,wait,hand-off,switches",
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "{} columns: {line}", line.chars().count());
+    }
+}
+
+#[test]
+fn mistakes_cost_one_line_and_exit_code_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let not_json = dir.path().join("not.json");
+    std::fs::write(&not_json, "{}").unwrap();
+    let not_json = not_json.to_str().unwrap();
+    let empty = dir.path().to_str().unwrap();
+    for (arguments, said) in [
+        (["--contenders", "mutex"], "not one of std"),
+        (["--contenders", "PyMutex"], "needs --libpython"),
+        (["--libpython", "/nowhere"], "no such folder"),
+        (["--libpython", empty], "build folder of a free-threaded CPython"),
+        (["--compare", "/nowhere.json"], "No such file"),
+        (["--compare", not_json], "not a file that --json wrote"),
+        (["--json", "/nowhere/run.json"], "cannot be written"),
+        (["--threads", "0"], "from 1 to 10000"),
+        (["--inside", "5ms"], "no amount of work"),
+        (["--window", "0"], "from 0.1 to 60000"),
+        (["--rounds", "x"], "from 1 to 10000"),
+        (["--placement", "there"], "invalid value"),
+        (["--full", "--quick"], "cannot be used with"),
+    ] {
+        let output = lockbench(&arguments);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(message.contains(said), "{arguments:?}: {message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}

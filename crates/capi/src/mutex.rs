@@ -1,0 +1,39 @@
+use std::ffi::c_int;
+
+use pysync_lock::{LockFlags, Mutex};
+
+use crate::runtime::{CPython, fatal};
+use crate::timeout::{self, PyTime};
+
+/// CPython: Python/lock.c:L591 PyMutex_Lock
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PyMutex_Lock(m: *const Mutex) {
+    // Inlined callers have tried the one exchange already, so look before the next.
+    // SAFETY: a mutex, by the caller's contract.
+    let _ = unsafe { (*m).lock_timed_in::<CPython>(None, LockFlags::DETACH) };
+}
+
+/// CPython: Python/lock.c:L598 PyMutex_Unlock
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PyMutex_Unlock(m: *const Mutex) {
+    // SAFETY: as above.
+    if unsafe { (*m).try_unlock() }.is_err() {
+        fatal(c"PyMutex_Unlock", c"unlocking mutex that is not locked");
+    }
+}
+
+/// CPython: Python/lock.c:L53 _PyMutex_LockTimed
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _PyMutex_LockTimed(m: *const Mutex, timeout: PyTime, flags: u32) -> c_int {
+    // The flags are an enum in C, but OR-ed.
+    let flags = LockFlags::from_bits_truncate(flags);
+    // SAFETY: as above.
+    unsafe { (*m).lock_timed_in::<CPython>(timeout::from_c(timeout), flags) as c_int }
+}
+
+/// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _PyMutex_TryUnlock(m: *const Mutex) -> c_int {
+    // SAFETY: as above.
+    if unsafe { (*m).try_unlock() }.is_ok() { 0 } else { -1 }
+}

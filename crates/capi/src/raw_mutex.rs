@@ -1,0 +1,23 @@
+//! Of the raw mutex C callers inline the fast paths; nobody outside the three objects has any.
+
+use pysync_lock::RawMutex;
+
+use crate::runtime::fatal;
+
+/// CPython: Python/lock.c:L189 _PyRawMutex_LockSlow
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _PyRawMutex_LockSlow(m: *const RawMutex) {
+    // SAFETY: a raw mutex, by the caller's contract.
+    unsafe { (*m).lock() };
+}
+
+/// CPython: Python/lock.c:L229 _PyRawMutex_UnlockSlow
+#[unsafe(no_mangle)]
+unsafe extern "C" fn _PyRawMutex_UnlockSlow(m: *const RawMutex) {
+    // SAFETY: as above.
+    let m = unsafe { &*m };
+    if !m.is_locked() {
+        fatal(c"_PyRawMutex_UnlockSlow", c"unlocking mutex that is not locked");
+    }
+    m.unlock();
+}

@@ -1,0 +1,16 @@
+//! What the tests of this crate share. Not every test file uses all of it.
+#![allow(dead_code, unused_imports)]
+
+mod bits;
+mod counting;
+mod exercise;
+mod sleeper;
+#[cfg(unix)]
+mod target;
+
+pub(crate) use bits::*;
+pub(crate) use counting::{Counting, Counts, set_pending_calls, take_counts};
+pub(crate) use exercise::*;
+pub(crate) use sleeper::{Sleeper, sleeping};
+#[cfg(unix)]
+pub(crate) use target::{Target, alone};

@@ -1,0 +1,110 @@
+//! The guarded types in a model, as a user's code would have them there.
+
+use pysync_lock::guarded::{Mutex, OnceCell, ReentrantMutex, RwLock, SeqLock};
+
+use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
+
+#[test]
+fn guarded_mutex() {
+    fn add_one(mutex: &Mutex<Data>) {
+        mutex.lock().add_one();
+    }
+
+    for unlock in [Unlock::Wakes, Unlock::HandsOff] {
+        let shared = || Mutex::new(Data::new());
+        explore("guarded mutex", unlock, EXHAUSTIVE, shared, [add_one, add_one], |mutex| {
+            assert_eq!(mutex.lock().get(), 2);
+        });
+    }
+}
+
+#[test]
+fn guarded_rw_lock() {
+    type Pair = RwLock<[Data; 2]>;
+
+    fn write(pair: &Pair) {
+        pair.write().iter().for_each(Data::add_one);
+    }
+
+    fn read(pair: &Pair) {
+        let data = pair.read();
+        assert_eq!(data[0].get(), data[1].get());
+    }
+
+    let shared = || RwLock::new([Data::new(), Data::new()]);
+    explore("guarded rw lock", Unlock::Wakes, EXHAUSTIVE, shared, [write, read], |pair| {
+        assert_eq!(pair.read()[0].get(), 1);
+    });
+}
+
+#[test]
+fn guarded_reentrant_mutex() {
+    fn add_one(mutex: &ReentrantMutex<Data>) {
+        let outer = mutex.lock();
+        let value = outer.get();
+        let inner = mutex.lock();
+        inner.set(value + 1);
+    }
+
+    let shared = || ReentrantMutex::new(Data::new());
+    let name = "guarded reentrant mutex";
+    explore(name, Unlock::Wakes, EXHAUSTIVE, shared, [add_one, add_one], |mutex| {
+        assert_eq!(mutex.lock().get(), 2);
+    });
+}
+
+/// Two words and a byte, so that what is left is copied as well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C, packed)]
+struct Record(u64, u64, u8);
+
+#[test]
+fn guarded_seq_lock() {
+    fn write(lock: &SeqLock<Record>) {
+        lock.write(Record(1, 1, 1));
+    }
+
+    fn read(lock: &SeqLock<Record>) {
+        let copy = lock.try_read();
+        assert!(matches!(copy, None | Some(Record(0, 0, 0) | Record(1, 1, 1))), "torn");
+    }
+
+    let shared = || SeqLock::new(Record(0, 0, 0));
+    explore("guarded seq lock", Unlock::Wakes, EXHAUSTIVE, shared, [write, read], |lock| {
+        assert_eq!(lock.read(), Record(1, 1, 1));
+    });
+}
+
+fn seven() -> Data {
+    let data = Data::new();
+    data.set(7);
+    data
+}
+
+fn get(cell: &OnceCell<Data>) {
+    if let Some(data) = cell.get() {
+        assert_eq!(data.get(), 7);
+    }
+}
+
+fn get_or_init(cell: &OnceCell<Data>) {
+    assert_eq!(cell.get_or_init(seven).get(), 7);
+}
+
+fn fail_to_init(cell: &OnceCell<Data>) {
+    if let Ok(data) = cell.get_or_try_init(|| Err(())) {
+        assert_eq!(data.get(), 7);
+    }
+}
+
+#[test]
+fn guarded_once_cell() {
+    let others: [Body<_>; 3] = [get_or_init, get, fail_to_init];
+    for (name, other) in ["get_or_init", "get", "a failure"].into_iter().zip(others) {
+        let name = format!("guarded once cell, {name}");
+        let bodies = [get_or_init, other];
+        explore(&name, Unlock::Wakes, Some(4), OnceCell::new, bodies, |cell| {
+            assert_eq!(cell.get().unwrap().get(), 7);
+        });
+    }
+}

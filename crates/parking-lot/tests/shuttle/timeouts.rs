@@ -1,0 +1,138 @@
+//! One that gives up takes no wake from another.
+
+use super::*;
+
+#[test]
+fn a_thread_that_gave_up_takes_no_wake_from_another() {
+    // There is one wake, and whoever gets it passes it on. If one that gave up were still
+    // queued, or got the wake without saying so, another would wait for ever.
+    fn impatient(word: &AtomicU32) {
+        if park(word, 0, SOON, no_arg(), false) == ParkStatus::Ok {
+            word.store(1, SeqCst);
+            unpark_all(word);
+        }
+    }
+    fn patient(word: &AtomicU32) {
+        while word.load(SeqCst) == 0 && park(word, 0, None, no_arg(), false) != ParkStatus::Ok {}
+        word.store(1, SeqCst);
+        unpark_all(word);
+    }
+    check("a timeout and another waiter", || {
+        run(
+            AtomicU32::new(0),
+            &[impatient, patient, patient, impatient, |word| {
+                unpark(word, |unparked| {
+                    if unparked.is_none() {
+                        word.store(1, SeqCst);
+                    }
+                });
+            }],
+        );
+    });
+}
+
+#[test]
+fn unpark_all_and_those_who_give_up() {
+    fn timed(word: &AtomicU8) {
+        for _ in 0..2 {
+            park(word, 0, SOON, no_arg(), false);
+        }
+    }
+    fn untimed(word: &AtomicU8) {
+        while word.load(SeqCst) == 0 {
+            park(word, 0, None, no_arg(), false);
+        }
+    }
+    check("unpark_all, timeouts and signals", || {
+        let word = run(
+            AtomicU8::new(0),
+            &[timed, untimed, untimed, timed, |word| {
+                unpark_all(word);
+                unpark_all_with(word, |_| word.store(1, SeqCst));
+            }],
+        );
+        unpark_all_with(&*word, |anybody| assert!(!anybody, "left behind"));
+    });
+}
+
+#[test]
+fn a_lock_whose_waiters_give_up_and_come_back() {
+    /// A lock of one byte: 0 free, 1 held, 2 held and somebody may be parked.
+    type Lock = (AtomicU8, Data);
+
+    fn increment((word, data): &Lock, timeout: Option<Duration>) {
+        if word.compare_exchange(0, 1, SeqCst, SeqCst).is_err() {
+            while word.swap(2, SeqCst) != 0 {
+                park(word, 2, timeout, no_arg(), false);
+            }
+        }
+        data.increment();
+        if word.compare_exchange(1, 0, SeqCst, SeqCst).is_err() {
+            unpark(word, |_| word.store(0, SeqCst));
+        }
+    }
+    check("byte lock", || {
+        let lock = run(
+            (AtomicU8::new(0), Data::new()),
+            &[
+                |lock| increment(lock, None),
+                |lock| increment(lock, SOON),
+                |lock| increment(lock, None),
+                |lock| increment(lock, SOON),
+            ],
+        );
+        assert_eq!(lock.1.get(), 4);
+    });
+}
+
+#[test]
+fn a_lock_that_is_handed_off() {
+    // The word stays locked when somebody is woken, so a wake that went to one that gave up
+    // would be the end of the lock.
+    /// 0 free, 1 held, 2 held and somebody may be parked.
+    type Lock = (AtomicU8, Data);
+
+    fn lock(word: &AtomicU8, timeout: Option<Duration>) -> bool {
+        if word.compare_exchange(0, 1, SeqCst, SeqCst).is_ok() {
+            return true;
+        }
+        loop {
+            if word.swap(2, SeqCst) == 0 {
+                return true;
+            }
+            match park(word, 2, timeout, no_arg(), false) {
+                ParkStatus::Ok => return true,
+                ParkStatus::Timeout => return false,
+                ParkStatus::Again | ParkStatus::Interrupted => {}
+            }
+        }
+    }
+    fn unlock(word: &AtomicU8) {
+        if word.compare_exchange(1, 0, SeqCst, SeqCst).is_err() {
+            unpark(word, |unparked| {
+                if unparked.is_none() {
+                    word.store(0, SeqCst);
+                }
+            });
+        }
+    }
+    fn increment((word, data): &Lock, timeout: Option<Duration>) {
+        if lock(word, timeout) {
+            data.increment();
+            unlock(word);
+        }
+    }
+    check("byte lock with hand-off", || {
+        let state = run(
+            (AtomicU8::new(0), Data::new()),
+            &[
+                |lock| increment(lock, None),
+                |lock| increment(lock, SOON),
+                |lock| increment(lock, None),
+                |lock| increment(lock, SOON),
+            ],
+        );
+        assert!((2..=4).contains(&state.1.get()));
+        assert_eq!(state.0.load(SeqCst), 0, "nobody holds it in the end");
+    });
+}
