@@ -88,7 +88,8 @@ use crate::{ThreadState, stack};
 /// });
 /// ```
 ///
-/// CPython: Include/internal/pycore_critical_section.h:L110 _PyCriticalSection_BeginMutex
+/// CPython: Include/internal/pycore_critical_section.h:L24 Py_BEGIN_CRITICAL_SECTION_MUT
+/// CPython: Include/cpython/critical_section.h:L121 Py_END_CRITICAL_SECTION
 #[doc(alias("Py_BEGIN_CRITICAL_SECTION", "Py_BEGIN_CRITICAL_SECTION_MUT"))]
 #[track_caller]
 pub fn critical_section<T>(m: &Mutex, f: impl FnOnce() -> T) -> T {
@@ -111,7 +112,8 @@ pub fn critical_section<T>(m: &Mutex, f: impl FnOnce() -> T) -> T {
 /// # Panics
 /// As [`critical_section`] does.
 ///
-/// CPython: Include/internal/pycore_critical_section.h:L154 _PyCriticalSection2_BeginMutex
+/// CPython: Include/internal/pycore_critical_section.h:L29 Py_BEGIN_CRITICAL_SECTION2_MUT
+/// CPython: Include/cpython/critical_section.h:L130 Py_END_CRITICAL_SECTION2
 #[doc(alias("Py_BEGIN_CRITICAL_SECTION2", "Py_BEGIN_CRITICAL_SECTION2_MUT"))]
 #[track_caller]
 pub fn critical_section2<T>(a: &Mutex, b: &Mutex, f: impl FnOnce() -> T) -> T {
@@ -153,7 +155,7 @@ impl<F: FnMut() -> Result<(), NotLocked>> Drop for End<F> {
 pub struct CriticalSection {
     // L100: fixed while the section is innermost; its tag is set when it is suspended.
     pub(crate) prev: Cell<Tagged>,
-    // L103
+    // L103: null while it waits, so that a suspend has nothing to let go of.
     pub(crate) mutex: Cell<*const Mutex>,
     pinned: PhantomPinned,
 }
@@ -164,7 +166,7 @@ pub struct CriticalSection {
 #[doc(alias = "PyCriticalSection2")]
 #[repr(C)]
 pub struct CriticalSection2 {
-    // L111
+    // L111: at offset 0, so that a link to either kind is a link to this.
     pub(crate) base: CriticalSection,
     // L113: null for a section that turned out to have one.
     pub(crate) mutex2: Cell<*const Mutex>,
@@ -210,14 +212,14 @@ impl CriticalSection {
     #[doc(hidden)]
     #[inline]
     pub unsafe fn begin_in<T: SectionThread>(self: Pin<&Self>, thread: &T, m: &Mutex) {
-        // L112
+        // L112: one exchange if nobody holds it.
         if m.lock_fast() {
-            // L113-L116
+            // L113-L116: locked, so the section may be seen as holding it.
             self.mutex.set(m);
             self.prev.set(thread.top());
             thread.set_top(Tagged::one(self.get_ref()));
         } else {
-            // L118-L119
+            // L118-L119: out of line.
             // SAFETY: by contract.
             unsafe { self.begin_slow_in(thread, m) };
         }
@@ -239,7 +241,7 @@ impl CriticalSection {
         self.prev.set(thread.top());
         thread.set_top(Tagged::one(self.get_ref()));
 
-        // L20-L21
+        // L20-L21: this may detach and attach; only then is it ours.
         m.lock_in::<T::Runtime>();
         self.mutex.set(m);
     }
@@ -258,9 +260,11 @@ impl CriticalSection {
     /// On the thread that began it.
     ///
     /// CPython: Include/internal/pycore_critical_section.h:L146 _PyCriticalSection_End
+    /// CPython: Python/critical_section.c:L125 PyCriticalSection_End
     #[doc(alias("_PyCriticalSection_End", "PyCriticalSection_End"))]
     #[track_caller]
     pub unsafe fn end(self: Pin<&Self>) {
+        // L128: C's exported form of the inline one.
         // SAFETY: by contract.
         stack::report(unsafe { self.finish() });
     }
@@ -297,7 +301,7 @@ impl CriticalSection {
         // L148: misuse is reported once the section is off the stack.
         // SAFETY: the mutex outlives the section.
         let unlocked = if suspended { Ok(()) } else { unsafe { (*mutex).try_unlock() } };
-        // L149
+        // L149: the mutex is free before the section around us may block to resume.
         pop(thread, &self);
         unlocked
     }
@@ -353,10 +357,10 @@ impl CriticalSection2 {
 
         // L164-L171: any order does, as long as everybody agrees.
         let (m1, m2) = if ptr::from_ref(b) < ptr::from_ref(a) { (b, a) } else { (a, b) };
-        // L173-L174
+        // L173-L174: both at the first go, or the slow path.
         let m1_locked = m1.lock_fast();
         if m1_locked && m2.lock_fast() {
-            // L175-L182
+            // L175-L182: linked with the tag that says that there are two.
             self.base.mutex.set(m1);
             self.mutex2.set(m2);
             self.base.prev.set(thread.top());
@@ -396,7 +400,7 @@ impl CriticalSection2 {
             m1.lock_in::<T::Runtime>();
         }
         m2.lock_in::<T::Runtime>();
-        // L40-L41
+        // L40-L41: both at once: a suspend in between saw neither.
         self.base.mutex.set(m1);
         self.mutex2.set(m2);
     }
@@ -410,9 +414,11 @@ impl CriticalSection2 {
     /// On the thread that began it.
     ///
     /// CPython: Include/internal/pycore_critical_section.h:L200 _PyCriticalSection2_End
+    /// CPython: Python/critical_section.c:L143 PyCriticalSection2_End
     #[doc(alias("_PyCriticalSection2_End", "PyCriticalSection2_End"))]
     #[track_caller]
     pub unsafe fn end(self: Pin<&Self>) {
+        // L146: C's exported form of the inline one.
         // SAFETY: by contract.
         stack::report(unsafe { self.finish() });
     }
@@ -455,7 +461,7 @@ impl CriticalSection2 {
             // SAFETY: the mutexes outlive the section.
             unsafe { (*mutex2).try_unlock().and((*mutex).try_unlock()) }
         };
-        // L206
+        // L206: as for one mutex.
         pop(thread, &self.base);
         unlocked
     }
@@ -476,9 +482,9 @@ fn holds(tagged: Tagged, m: &Mutex) -> bool {
     }
     // SAFETY: a section on the stack is pinned and has begun but not ended.
     unsafe {
-        // L220-L223
+        // L220-L223: the one mutex, or the first of two.
         ptr::eq((*tagged.untagged()).mutex.get(), m)
-            // L216-L219
+            // L216-L219: out of order: the second is looked at only where there is one.
             || tagged.untagged2().is_some_and(|section2| ptr::eq((*section2).mutex2.get(), m))
     }
 }
@@ -487,6 +493,7 @@ fn holds(tagged: Tagged, m: &Mutex) -> bool {
 /// For code that relies on its caller's section.
 ///
 /// CPython: Include/internal/pycore_critical_section.h:L211 _PyCriticalSection_AssertHeld
+/// CPython: Include/internal/pycore_critical_section.h:L57 _Py_CRITICAL_SECTION_ASSERT_MUTEX_LOCKED
 #[doc(alias("_PyCriticalSection_AssertHeld", "_Py_CRITICAL_SECTION_ASSERT_MUTEX_LOCKED"))]
 #[track_caller]
 pub fn assert_held(m: &Mutex) {
@@ -508,11 +515,11 @@ fn assert_innermost<T: SectionThread>(thread: &T, section: &CriticalSection) -> 
 /// CPython: Include/internal/pycore_critical_section.h:L134 _PyCriticalSection_Pop
 #[doc(alias = "_PyCriticalSection_Pop")]
 fn pop<T: SectionThread>(thread: &T, section: &CriticalSection) {
-    // L136-L138
+    // L136-L138: off the stack first; resuming looks at the top.
     let prev = section.prev.get();
     thread.set_top(prev);
 
-    // L140-L142
+    // L140-L142: the section around us was suspended while we ran.
     if prev.is_inactive() && thread.is_attached() {
         stack::resume(thread);
     }

@@ -93,7 +93,7 @@ fn set_link<T: SectionThread>(
 /// CPython: Python/critical_section.c:L80 _PyCriticalSection_Resume
 #[doc(alias = "_PyCriticalSection_Resume")]
 pub fn resume<T: SectionThread>(thread: &T) {
-    // L83-L85
+    // L83-L85: the innermost section, which is suspended or we would not be called.
     let tagged = thread.top();
     debug_assert!(tagged.is_inactive(), "resuming a section that is not suspended");
     // SAFETY: a section on the stack is pinned and has begun but not ended.
@@ -101,7 +101,7 @@ pub fn resume<T: SectionThread>(thread: &T) {
     // SAFETY: as above, and the tag says that it is one of two mutexes.
     let section2 = tagged.untagged2().map(|section2| unsafe { &*section2 });
 
-    // L87-L96
+    // L87-L96: without mutexes while we wait for them.
     let mutex = section.mutex.replace(ptr::null());
     let mutex2 = section2.map_or(ptr::null(), |section2| section2.mutex2.replace(ptr::null()));
 
@@ -113,13 +113,13 @@ pub fn resume<T: SectionThread>(thread: &T) {
         }
     }
 
-    // L105-L108
+    // L105-L108: all locked, so they may be seen again.
     section.mutex.set(mutex);
     if let Some(section2) = section2 {
         section2.mutex2.set(mutex2);
     }
 
-    // L110
+    // L110: only now; a nested call may have done it before.
     thread.set_top(thread.top().active());
     if !mutex.is_null() {
         trace::resume(ptr::from_ref(section).addr());

@@ -49,7 +49,7 @@ impl Tagged {
 
     /// CPython: Include/internal/pycore_critical_section.h:L104 _PyCriticalSection_IsActive
     pub(crate) fn is_active(self) -> bool {
-        // L106
+        // L106: there is a section, and it has not let go.
         !self.is_none() && !self.is_inactive()
     }
 
@@ -69,7 +69,7 @@ impl Tagged {
     ///
     /// CPython: Python/critical_section.c:L47 untag_critical_section
     pub(crate) fn untagged(self) -> *const CriticalSection {
-        // L49
+        // L49: the address alone.
         self.0.map_addr(|addr| addr & !MASK)
     }
 

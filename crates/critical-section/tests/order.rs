@@ -98,34 +98,36 @@ fn gh_156910_sections_of_two_that_block_inside_keep_the_order_of_their_mutexes()
 }
 
 #[test]
-fn sections_mix_with_locks_that_are_taken_in_one_order_and_with_detaching() {
+fn sections_mix_with_a_plain_lock_in_either_order_and_with_detaching() {
     let _watchdog = watchdog();
     let (a, b, plain) = (Mutex::new(), Mutex::new(), Mutex::new());
-    // A plain lock is taken inside sections, and no section is begun while it is held, as it is
-    // not let go of.
-    let inside = || {
+    // Whoever waits for the plain lock in a section lets go of the section, so that it may be
+    // held around sections as well as taken inside them.
+    let with_plain = |inner: &dyn Fn()| {
         plain.lock();
-        thread::yield_now();
+        inner();
         plain.unlock();
     };
     thread::scope(|s| {
         for (outer, inner) in [(&a, &b), (&b, &a)] {
             s.spawn(move || {
                 let attached = ThreadState::attach();
-                for turn in 0..10_000 {
+                for turn in 0..5_000 {
                     critical_section(outer, || {
-                        inside();
+                        with_plain(&thread::yield_now);
                         critical_section(inner, || {
-                            inside();
+                            with_plain(&|| ());
                             if turn % 16 == 0 {
-                                attached.detached(inside);
+                                attached.detached(|| with_plain(&thread::yield_now));
                             }
                         });
+                        with_plain(&|| critical_section(inner, thread::yield_now));
                     });
+                    with_plain(&|| critical_section2(outer, inner, || ()));
                 }
             });
         }
-        s.spawn(|| (0..10_000).for_each(|_| inside()));
+        s.spawn(|| (0..10_000).for_each(|_| with_plain(&thread::yield_now)));
     });
     assert!(!a.is_locked() && !b.is_locked() && !plain.is_locked());
 }

@@ -35,7 +35,7 @@ use crate::{LockFlags, LockStatus};
 #[doc(alias = "PyEvent")]
 #[repr(transparent)]
 pub struct Event {
-    // L74
+    // L74: all of its state.
     v: AtomicU8,
 }
 

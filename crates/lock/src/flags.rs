@@ -27,12 +27,12 @@ bitflags! {
     pub struct LockFlags: u32 {
         // L43: the empty set.
         /// Detach the thread from its runtime while it sleeps.
-        // L46
+        // L46: the bit that parks pass on.
         #[doc(alias = "_PY_LOCK_DETACH")]
         const DETACH = 1;
         /// When a signal interrupts the wait, run the runtime's pending calls; the wait goes on
         /// if they succeed and ends as [`LockStatus::Interrupted`] if not.
-        // L49
+        // L49: the bit that makes signals matter.
         #[doc(alias = "_PY_LOCK_HANDLE_SIGNALS")]
         const HANDLE_SIGNALS = 2;
         /// When a signal interrupts the wait, end it as [`LockStatus::Interrupted`] and run
@@ -52,15 +52,15 @@ bitflags! {
 #[must_use]
 pub enum LockStatus {
     /// The timeout ran out first; the lock is not held.
-    // L13
+    // L13: C's "no".
     #[doc(alias = "PY_LOCK_FAILURE")]
     Failure = 0,
     /// The caller holds the lock.
-    // L14
+    // L14: C's "yes".
     #[doc(alias = "PY_LOCK_ACQUIRED")]
     Acquired = 1,
     /// A signal came and the flags asked for it; the lock is not held.
-    // L15
+    // L15: neither.
     #[doc(alias = "PY_LOCK_INTR")]
     Interrupted = 2,
 }

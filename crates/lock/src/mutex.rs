@@ -73,7 +73,7 @@ struct MutexEntry {
 #[doc(alias = "PyMutex")]
 #[repr(transparent)]
 pub struct Mutex {
-    // L30
+    // L30: all of its state.
     bits: AtomicU8,
 }
 
@@ -207,7 +207,7 @@ impl Mutex {
     #[track_caller]
     pub fn unlock_in<R: Runtime>(&self) {
         // L58-L60: the fast path is the first step of `try_unlock`.
-        // L600-L602
+        // L600-L602: what `try_unlock` reports is fatal here.
         if self.try_unlock().is_err() {
             R::fatal_error("Mutex::unlock", "unlocking mutex that is not locked");
         }
@@ -237,7 +237,7 @@ impl Mutex {
     #[inline]
     pub fn is_locked(&self) -> bool {
         // Ordering: Relaxed, where C is SeqCst: nothing may be concluded from a stale answer.
-        // L31
+        // L31: parked threads do not count.
         self.bits.load(Ordering::Relaxed) & LOCKED != 0
     }
 
@@ -249,7 +249,7 @@ impl Mutex {
     /// CPython: Include/internal/pycore_lock.h:L36 _PyMutex_at_fork_reinit
     #[doc(alias = "_PyMutex_at_fork_reinit")]
     pub unsafe fn after_fork(&self) {
-        // L38
+        // L38: zero is unlocked.
         // Ordering: Relaxed, there is nobody to order with.
         self.bits.store(UNLOCKED, Ordering::Relaxed);
     }
@@ -261,7 +261,7 @@ impl Mutex {
     #[doc(hidden)]
     #[inline]
     pub fn lock_fast(&self) -> bool {
-        // L23-L24
+        // L23-L24: the one word in which nobody holds or waits.
         // Ordering: as in `try_lock`.
         self.bits.compare_exchange(UNLOCKED, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
@@ -273,7 +273,7 @@ impl Mutex {
         let now = monotonic_now();
         let deadline = Deadline::at(now, timeout);
 
-        // L73-L76
+        // L73-L76: a millisecond from now it is our turn.
         let entry = MutexEntry {
             time_to_be_fair: now.saturating_add(TIME_TO_BE_FAIR_NS),
             handed_off: UnsafeCell::new(false),
@@ -341,22 +341,22 @@ impl Mutex {
                 ParkStatus::Interrupted if flags.contains(LockFlags::FAIL_IF_INTERRUPTED) => {
                     return LockStatus::Interrupted;
                 }
-                // L117-L121
+                // L117-L121: what the handler left to be done; its failure is ours.
                 ParkStatus::Interrupted if flags.contains(LockFlags::HANDLE_SIGNALS) => {
                     if R::make_pending_calls().is_err() {
                         return LockStatus::Interrupted;
                     }
                 }
-                // L122-L125
+                // L122-L125: nobody woke us, and nobody will.
                 ParkStatus::Timeout => return LockStatus::Failure,
                 // Woken to race for it; the word changed first; or a signal that is nobody's.
                 ParkStatus::Ok | ParkStatus::Again | ParkStatus::Interrupted => {}
             }
 
-            // L135
+            // L135: somebody may have unlocked it meanwhile.
             // Ordering: as before the loop.
             v = self.bits.load(Ordering::Relaxed);
-            // L95-L97, L127-L133: the deadline has come, but a mutex that is free is taken.
+            // L95-L97, L127-L133: out of order: looked at once after each wait. The deadline has come, but a mutex that is free is taken.
             if v & LOCKED != 0 && deadline.has_passed() {
                 return LockStatus::Failure;
             }
@@ -366,13 +366,13 @@ impl Mutex {
     /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
     #[cold]
     fn unlock_slow(&self, mut v: u8) -> Result<(), NotLocked> {
-        // L163-L164
+        // L163-L164: the fast path read it, and lost.
         loop {
-            // L165-L168
+            // L165-L168: a mistake that the caller is to hear of.
             if v & LOCKED == 0 {
                 return Err(NotLocked);
             }
-            // L169-L173
+            // L169-L173: the bucket lock decides who is next.
             if v & HAS_PARKED != 0 {
                 let mut handed_off = false;
                 unpark(&raw const self.bits, |unparked| handed_off = self.release(unparked));
@@ -397,13 +397,13 @@ impl Mutex {
     /// CPython: Python/lock.c:L140 mutex_unpark
     #[doc(alias = "mutex_unpark")]
     fn release(&self, unparked: Option<Unparked>) -> bool {
-        // L142
+        // L142: unlocked, and nobody waits, unless there is a waiter.
         let mut v = UNLOCKED;
         let mut should_be_fair = false;
-        // L143
+        // L143: somebody does.
         if let Some(unparked) = unparked {
             let entry: *const MutexEntry = unparked.park_arg.cast_const().cast();
-            // L144-L147
+            // L144-L147: has it waited for long enough?
             // SAFETY: threads park on a mutex's word only in `lock_slow`, with their entry, and
             // this one stays asleep until the callback is over.
             should_be_fair = monotonic_now() > unsafe { (*entry).time_to_be_fair };

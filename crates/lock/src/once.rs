@@ -35,7 +35,7 @@ use crate::flags::{HAS_PARKED, LOCKED, ONCE_INITIALIZED, UNLOCKED};
 #[doc(alias = "_PyOnceFlag")]
 #[repr(transparent)]
 pub struct OnceFlag {
-    // L8
+    // L8: all of its state.
     v: AtomicU8,
 }
 

@@ -31,7 +31,7 @@ use crate::{LockFlags, LockStatus, Mutex, NotOwner};
 #[doc(alias = "_PyRecursiveMutex")]
 #[repr(C)]
 pub struct RecursiveMutex {
-    // L156
+    // L156: held while `thread` is not 0.
     mutex: Mutex,
     // L157: the owner's ident, 0 for none. Written by the owner; a thread that reads its own
     // ident here wrote it itself.
@@ -63,7 +63,7 @@ impl RecursiveMutex {
     ///
     /// CPython: Python/lock.c:L373 _PyRecursiveMutex_IsLockedByCurrentThread
     pub fn is_locked_by_current_thread_in<R: Runtime>(&self) -> bool {
-        // L375
+        // L375: only our own ident matters.
         self.is_owned_by(R::thread_ident())
     }
 
@@ -99,17 +99,17 @@ impl RecursiveMutex {
         timeout: Option<Duration>,
         flags: LockFlags,
     ) -> LockStatus {
-        // L381-L385
+        // L381-L385: ours already: count.
         let thread = R::thread_ident();
         if self.is_owned_by(thread) {
             // SAFETY: we hold the mutex.
             self.level.with_mut(|level| unsafe { *level += 1 });
             return LockStatus::Acquired;
         }
-        // L386
+        // L386: somebody else's, or nobody's.
         let status = self.mutex.lock_timed_in::<R>(timeout, flags);
         if status == LockStatus::Acquired {
-            // L387-L388
+            // L387-L388: ours from now on, for the first time.
             // Ordering: Relaxed; only we can be looking for our own ident.
             self.thread.store(thread, Ordering::Relaxed);
             // SAFETY: we hold the mutex.
@@ -135,7 +135,7 @@ impl RecursiveMutex {
     /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
     #[track_caller]
     pub fn unlock_in<R: Runtime>(&self) {
-        // L395-L398
+        // L395-L398: what `try_unlock` reports is fatal here.
         if self.try_unlock_in::<R>().is_err() {
             R::fatal_error(
                 "RecursiveMutex::unlock",
@@ -157,11 +157,11 @@ impl RecursiveMutex {
     ///
     /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
     pub fn try_unlock_in<R: Runtime>(&self) -> Result<(), NotOwner> {
-        // L394-L395
+        // L394-L395: only the owner may.
         if !self.is_owned_by(R::thread_ident()) {
             return Err(NotOwner);
         }
-        // L399-L403
+        // L399-L403: one of several locks: count.
         // SAFETY: we hold the mutex.
         let again = self.level.with_mut(|level| unsafe {
             let again = *level > 0;
@@ -172,7 +172,7 @@ impl RecursiveMutex {
             // L404: before the mutex is free, or the next owner's ident would be lost.
             // Ordering: Relaxed; the mutex orders it before the next owner's store.
             self.thread.store(0, Ordering::Relaxed);
-            // L405
+            // L405: the last one.
             self.mutex.unlock_in::<R>();
         }
         Ok(())
@@ -194,7 +194,7 @@ impl RecursiveMutex {
 
     /// CPython: Python/lock.c:L367 recursive_mutex_is_owned_by
     fn is_owned_by(&self, thread: u64) -> bool {
-        // L369
+        // L369: one load, no lock.
         // Ordering: Relaxed; the one ident that matters is our own, and that we wrote ourselves.
         self.thread.load(Ordering::Relaxed) == thread
     }

@@ -56,7 +56,7 @@ const MAX_READERS: usize = usize::MAX >> READER_SHIFT;
 #[doc(alias = "_PyRWMutex")]
 #[repr(transparent)]
 pub struct RwMutex {
-    // L193
+    // L193: all of its state.
     bits: AtomicUsize,
 }
 
@@ -81,10 +81,10 @@ impl RwMutex {
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     pub fn read_lock_in<R: Runtime>(&self) {
-        // L439
+        // L439: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
-        // L440-L464
+        // L440-L464: until it is ours.
         while let Err(actual) = self.try_read_lock_from(bits) {
             bits = actual;
             // L441-L453: a writer holds the lock or waits for it; wait behind it.
@@ -117,7 +117,7 @@ impl RwMutex {
         }
         // L455-L457: unlocked, or others read.
         assert!(reader_count(bits) < MAX_READERS, "too many readers");
-        // L458-L462
+        // L458-L462: one more.
         // Ordering: Acquire pairs with the Release of the writer before us.
         self.bits
             .compare_exchange_weak(bits, bits + ONE_READER, Ordering::Acquire, Ordering::Relaxed)
@@ -150,7 +150,7 @@ impl RwMutex {
             if reader_count(bits) == 0 {
                 R::fatal_error("RwMutex::read_unlock", "lock was not read-locked");
             }
-            // L474-L477
+            // L474-L477: the last reader, and somebody waits.
             if bits == ONE_READER | HAS_PARKED {
                 // Deviation D06: the last reader leaves under the bucket lock. C subtracts first
                 // and wakes second, and where there is nobody to wake, as in the child of a
@@ -173,7 +173,7 @@ impl RwMutex {
                 bits = self.bits.load(Ordering::Relaxed);
                 continue;
             }
-            // L470, L472
+            // L470, L472: out of order: one reader less, once it is known not to be the last with others waiting.
             // Ordering: Release pairs with the Acquire of the writer that follows the readers.
             match self.bits.compare_exchange_weak(
                 bits,
@@ -200,13 +200,13 @@ impl RwMutex {
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     pub fn write_lock_in<R: Runtime>(&self) {
-        // L483
+        // L483: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
-        // L484
+        // L484: until it is ours.
         while let Err(actual) = self.try_write_lock_from(bits) {
             bits = actual;
-            // L496-L497
+            // L496-L497: readers or a writer hold it.
             if bits & !HAS_PARKED != 0 {
                 bits = self.set_parked_and_wait::<R>(bits);
             }
@@ -234,7 +234,7 @@ impl RwMutex {
         if bits & !HAS_PARKED != 0 {
             return Err(bits);
         }
-        // L488-L493
+        // L488-L493: the bit of parked threads stays as it is.
         // Ordering: Acquire pairs with the Release of the writer or the readers before us.
         self.bits
             .compare_exchange_weak(bits, bits | WRITE_LOCKED, Ordering::Acquire, Ordering::Relaxed)
@@ -268,7 +268,7 @@ impl RwMutex {
             if bits & WRITE_LOCKED == 0 {
                 R::fatal_error("RwMutex::write_unlock", "lock was not write-locked");
             }
-            // L504: whoever waits finds an unlocked word and announces itself anew if it must.
+            // L504: out of order: after the check. Whoever waits finds an unlocked word and announces itself anew if it must.
             // Ordering: Release pairs with the Acquire of the next lock.
             match self.bits.compare_exchange_weak(bits, 0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,
@@ -308,7 +308,7 @@ impl RwMutex {
     #[doc(alias = "rwmutex_set_parked_and_wait")]
     #[cold]
     fn set_parked_and_wait<R: Runtime>(&self, bits: usize) -> usize {
-        // L415-L423
+        // L415-L423: the first to park announces it.
         if bits & HAS_PARKED == 0 {
             // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
             if let Err(actual) = self.bits.compare_exchange(
@@ -323,7 +323,7 @@ impl RwMutex {
         // L425: however the wait ends, look again.
         let expected = bits | HAS_PARKED;
         park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, ptr::null_mut(), true);
-        // L426
+        // L426: whoever woke us has changed the word.
         // Ordering: Relaxed, a hint again.
         self.bits.load(Ordering::Relaxed)
     }
@@ -331,7 +331,7 @@ impl RwMutex {
 
 /// CPython: Python/lock.c:L431 rwmutex_reader_count
 fn reader_count(bits: usize) -> usize {
-    // L433
+    // L433: above the two bits.
     bits >> READER_SHIFT
 }
 

@@ -38,7 +38,7 @@ use pysync_parking_lot::primitive::{const_fn, yield_now};
 #[doc(alias = "_PySeqLock")]
 #[repr(transparent)]
 pub struct SeqLock {
-    // L214
+    // L214: all of its state.
     sequence: AtomicU32,
 }
 
@@ -61,17 +61,17 @@ impl SeqLock {
     /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
     #[doc(alias = "_PySeqLock_LockWrite")]
     pub fn lock_write(&self) {
-        // L519-L520
+        // L519-L520: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut previous = self.sequence.load(Ordering::Relaxed);
         loop {
-            // L521-L525
+            // L521-L525: another writes, which does not take long.
             if is_updating(previous) {
                 yield_now();
                 previous = self.sequence.load(Ordering::Relaxed);
                 continue;
             }
-            // L526
+            // L526: from even to odd.
             // Ordering: Acquire pairs with the Release of the writer before us.
             match self.sequence.compare_exchange(
                 previous,
@@ -80,14 +80,14 @@ impl SeqLock {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => break,
-                // L531-L533
+                // L531-L533: another was quicker.
                 Err(actual) => {
                     yield_now();
                     previous = actual;
                 }
             }
         }
-        // L527-L529
+        // L527-L529: out of order: once the loop is over.
         // Ordering: this Release fence pairs with the Acquire fence in `end_read` (gh-121368): a
         // reader that sees any of our writes also sees the odd sequence from before them.
         fence(Ordering::Release);
@@ -102,7 +102,7 @@ impl SeqLock {
     #[doc(alias = "_PySeqLock_UnlockWrite")]
     #[track_caller]
     pub fn unlock_write(&self) {
-        // L546-L548
+        // L546-L548: on to the next even number.
         let sequence = self.own_sequence().wrapping_add(1);
         // Ordering: Release pairs with the Acquire of `begin_read` and of the next writer.
         self.sequence.store(sequence, Ordering::Release);
@@ -117,7 +117,7 @@ impl SeqLock {
     #[doc(alias = "_PySeqLock_AbandonWrite")]
     #[track_caller]
     pub fn abandon_write(&self) {
-        // L539-L541
+        // L539-L541: back to the even number before.
         let sequence = self.own_sequence().wrapping_sub(1);
         // Ordering: Release, as for `unlock_write`.
         self.sequence.store(sequence, Ordering::Release);
@@ -139,7 +139,7 @@ impl SeqLock {
     /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead
     #[doc(alias = "_PySeqLock_BeginRead")]
     pub fn begin_read(&self) -> u32 {
-        // L553-L559
+        // L553-L559: an even number, or wait for one.
         loop {
             // Ordering: Acquire pairs with the Release of the last writer.
             let sequence = self.sequence.load(Ordering::Acquire);
@@ -156,15 +156,15 @@ impl SeqLock {
     /// CPython: Python/lock.c:L562 _PySeqLock_EndRead
     #[doc(alias = "_PySeqLock_EndRead")]
     pub fn end_read(&self, previous: u32) -> bool {
-        // L564-L567
+        // L564-L567: the reads that the caller has done come first.
         // Ordering: this Acquire fence pairs with the Release fence in `lock_write` (gh-121368),
         // and keeps the load below behind the reads of the data.
         fence(Ordering::Acquire);
-        // L569-L571
+        // L569-L571: nobody has begun to write since.
         if self.sequence.load(Ordering::Relaxed) == previous {
             return true;
         }
-        // L573-L574
+        // L573-L574: let the writer get on with it.
         yield_now();
         false
     }
@@ -177,7 +177,7 @@ impl SeqLock {
     /// CPython: Python/lock.c:L577 _PySeqLock_AfterFork
     #[doc(alias = "_PySeqLock_AfterFork")]
     pub fn after_fork(&self) -> bool {
-        // L579-L586
+        // L579-L586: an odd number is a write that nobody will end.
         // Ordering: Relaxed, there is nobody to order with.
         let cut_off = is_updating(self.sequence.load(Ordering::Relaxed));
         if cut_off {

@@ -100,9 +100,9 @@ fn an_unlocking_writer_wakes_readers_and_writers_alike() {
 
     let _watchdog = watchdog();
     let lock = RwMutex::new();
-    let sleepers: [Sleeper; 2 * EACH] = Default::default();
     let (readers_done, writers_done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for _ in 0..20 {
+        let sleepers: [Sleeper; 2 * EACH] = Default::default();
         lock.write_lock();
         thread::scope(|scope| {
             for (i, sleeper) in sleepers.iter().enumerate() {

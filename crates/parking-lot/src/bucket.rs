@@ -18,7 +18,7 @@ pub(crate) const NUM_BUCKETS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 2
 // Deviation D02: C packs two buckets to a line; threads on unrelated locks then share it.
 #[repr(align(64))]
 pub(crate) struct Bucket {
-    // L16
+    // L16: guards the rest.
     mutex: RawMutex,
     // L19-L20: the queue counts its entries.
     queue: UnsafeCell<WaitQueue>,

@@ -16,7 +16,7 @@ use crate::bucket::Bucket;
 /// CPython: Python/parking_lot.c:L397 _PyParkingLot_AfterFork
 #[doc(alias = "_PyParkingLot_AfterFork")]
 pub unsafe fn after_fork() {
-    // L401-L404
+    // L401-L404: unlocked and empty, whatever they were.
     for bucket in Bucket::all() {
         // SAFETY: the only thread, by contract.
         unsafe { bucket.reset() };

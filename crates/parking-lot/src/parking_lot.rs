@@ -135,7 +135,7 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
             while entry.semaphore.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
             status = ParkStatus::Ok;
         } else {
-            // L343-L347
+            // L343-L347: nobody has, so off it ourselves.
             // SAFETY: not taken off by another, so still on the queue.
             unsafe { queue.remove(&raw const entry) };
         }

@@ -44,7 +44,7 @@ struct Waiter {
 #[doc(alias = "_PyRawMutex")]
 #[repr(transparent)]
 pub struct RawMutex {
-    // L104
+    // L104: the list and its tags.
     v: AtomicPtr<Waiter>,
 }
 
@@ -79,7 +79,7 @@ impl RawMutex {
             )
             .is_err()
         {
-            // L118
+            // L118: out of line.
             self.lock_slow();
         }
     }
@@ -127,7 +127,7 @@ impl RawMutex {
             )
             .is_err()
         {
-            // L128
+            // L128: out of line.
             self.unlock_slow();
         }
     }
@@ -172,7 +172,7 @@ impl RawMutex {
                 }
             }
 
-            // L191-L192: a fresh node for each wait. C sets one up per call; ours costs two
+            // L191-L192: out of order: a fresh node for each wait. C sets one up per call; ours costs two
             // words to write and its latch is used up by a wake.
             // L205-L209: locked. Push ourselves in front of the list; the holder's tags stay.
             let waiter = Waiter { next: UnsafeCell::new(list(v)), latch: Latch::new() };
@@ -193,7 +193,7 @@ impl RawMutex {
             #[cfg(loom)]
             waiter.next.with_mut(|_| ());
             // Ordering: Relaxed, as at the start.
-            // L193-L194: woken is not locked, so look again. C keeps the word it last saw and
+            // L193-L194: out of order: woken is not locked, so look again. C keeps the word it last saw and
             // lets the exchange fail.
             v = self.v.load(Ordering::Relaxed);
         }
@@ -247,7 +247,7 @@ impl RawMutex {
                 }
                 continue;
             }
-            // L237-L239: the last to come is the first to go.
+            // L237-L239: out of order: after the empty list. The last to come is the first to go.
             // SAFETY: `head` waits until its latch is set, which only the thread that takes it
             // off the list does, and POPPING is ours.
             let next = unsafe { (*head).next.with(|next| *next) };

@@ -106,7 +106,7 @@ impl WaitQueue {
             unsafe { (*self.tail).node.with_mut(|node| (*node).next = entry) };
         }
         self.tail = entry;
-        // L255
+        // L255: counted here, so that nobody walks the queue to see if it is empty.
         self.len += 1;
     }
 
@@ -144,14 +144,14 @@ impl WaitQueue {
             let (found, next) =
                 unsafe { ((*entry).addr == addr, (*entry).node.with(|node| (*node).next)) };
             if found {
-                // L267-L270
+                // L267-L270: first come, first served.
                 // SAFETY: it is on this queue.
                 unsafe { self.take(entry) };
                 return entry;
             }
             entry = next;
         }
-        // L273
+        // L273: nobody waits for it.
         ptr::null()
     }
 
@@ -160,7 +160,7 @@ impl WaitQueue {
     ///
     /// CPython: Python/parking_lot.c:L277 dequeue_all
     pub(crate) fn remove_all(&mut self, addr: usize) -> *const WaitEntry {
-        // L280-L281
+        // L280-L281: collected in a queue of their own.
         let mut chain = WaitQueue::new();
         let mut entry = self.head;
         // L282-L284: the next one is read first, since taking an entry off reuses its links.
@@ -169,7 +169,7 @@ impl WaitQueue {
             let (found, next) =
                 unsafe { ((*entry).addr == addr, (*entry).node.with(|node| (*node).next)) };
             if found {
-                // L285-L288
+                // L285-L288: from this queue to that one.
                 // SAFETY: on this queue, then on none.
                 unsafe {
                     self.take(entry);

@@ -18,7 +18,7 @@ fn my_turn() -> (MutexGuard<'static, ()>, Watchdog) {
     static TURN: Mutex<()> = Mutex::new(());
     register_fork_handler();
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    (turn, watchdog_for(Duration::from_secs(300)))
+    (turn, watchdog_for(Duration::from_secs(120)))
 }
 
 #[test]

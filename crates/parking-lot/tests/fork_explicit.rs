@@ -15,7 +15,7 @@ static MATES: BucketMates = BucketMates::new();
 #[test]
 fn a_child_that_calls_after_fork_first_parks_and_unparks_as_it_likes() {
     const FORKS: usize = 300;
-    let _watchdog = watchdog_for(Duration::from_secs(300));
+    let _watchdog = watchdog_for(Duration::from_secs(120));
     let [a, b, _] = MATES.get(0);
     for hammers in [0, 2] {
         let survivors = fork_with_parked_threads(&[a, b], FORKS, hammers, || {

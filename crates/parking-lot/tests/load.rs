@@ -22,7 +22,7 @@ fn wake_ten_thousand<'a>(
     timeout: Option<Duration>,
     wake: impl Fn(),
 ) -> usize {
-    let _watchdog = watchdog_for(Duration::from_secs(300));
+    let _watchdog = watchdog_for(Duration::from_secs(120));
     let woken = AtomicUsize::new(0);
     for _ in 0..ROUNDS {
         let queued = AtomicUsize::new(0);

@@ -100,6 +100,8 @@ fn the_longest_timeouts_do_not_overflow() {
     let deadlines = [
         Deadline::after(Some(Duration::MAX)),
         Deadline::after(Some(Duration::from_secs(u64::MAX))),
+        // As many nanoseconds as a u64 takes for none.
+        Deadline::after(Some(Duration::new(18_446_744_073, 709_551_616))),
         Deadline::after(Some(Duration::from_secs(i64::MAX as u64))),
         Deadline::after(Some(Duration::from_nanos(i64::MAX as u64))),
         Deadline::after(Some(Duration::from_secs(i32::MAX as u64 + 1))),

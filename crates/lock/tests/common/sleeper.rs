@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
-/// The thread that a test is about to block.
+/// The thread that a test is about to block; one for each.
 #[derive(Debug, Default)]
 pub(crate) struct Sleeper {
     id: AtomicI32,

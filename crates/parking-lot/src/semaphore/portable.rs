@@ -31,7 +31,7 @@ impl Parker {
                 // L188-L190: no limit.
                 self.condvar.wait(count).unwrap_or_else(PoisonError::into_inner)
             } else {
-                // L174-L187: std waits for a duration on the monotonic clock.
+                // L174-L187: out of order: after the wait without limit. std waits for a duration on the monotonic clock.
                 let left = deadline.as_nanos().saturating_sub(monotonic_now());
                 if left == 0 {
                     // L196-L198: too late.
@@ -43,7 +43,7 @@ impl Parker {
             // L199-L201: nothing tells a signal from a spurious return, so look again instead of
             // calling every such return interrupted, as C does.
         }
-        // L192-L195, L202-L204: take the wakeup.
+        // L192-L195, L202-L204: out of order: take the wakeup.
         *count -= 1;
         ParkStatus::Ok
     }

@@ -104,10 +104,23 @@ pub(crate) fn fork_with_parked_threads(
     hammers: usize,
     at_birth: impl Fn(),
 ) -> usize {
+    /// Ends the threads even if a child has failed.
+    struct Release<'a>(&'a AtomicBool, &'a [&'a AtomicU8]);
+
+    impl Drop for Release<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, SeqCst);
+            for word in self.1 {
+                unpark_all(*word);
+            }
+        }
+    }
+
     let queued = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let mut survivors = 0;
     thread::scope(|s| {
+        let _release = Release(&stop, words);
         for word in words.iter().flat_map(|word| [word; 2]) {
             let queued = &queued;
             s.spawn(move || {
@@ -134,7 +147,6 @@ pub(crate) fn fork_with_parked_threads(
             });
             survivors += 1;
         }
-        stop.store(true, SeqCst);
         // The parent has lost nobody.
         for word in words {
             assert!(unpark_one(*word).is_some());
