@@ -2,8 +2,9 @@
 //!
 //! A critical section locks a mutex, and is a promise that holds until the thread blocks: then
 //! all of the thread's sections release their mutexes, and the innermost takes its own again
-//! before the thread goes on. Since nobody ever sleeps holding one, the order in which sections
-//! are nested cannot deadlock, which is what lets per-object locks replace a global one.
+//! before the thread goes on. Since nobody sleeps in an open section holding its mutex, the order
+//! in which sections are nested cannot deadlock, which is what lets per-object locks replace a
+//! global one. Waits that these crates cannot see belong into [`Attached::detached`].
 //!
 //! - [`critical_section`] and [`critical_section2`] run a closure with one or two mutexes locked.
 //! - [`CriticalSection`] and [`CriticalSection2`] are the raw forms, with C's layout.

@@ -16,7 +16,9 @@ use crate::{ThreadState, stack};
 /// Whenever the thread blocks on a lock of these crates, or detaches, all its sections let go of
 /// their mutexes; before it goes on, the innermost has its own again, and each outer one as soon
 /// as it is the innermost. So threads may nest sections in any order without a deadlock, and
-/// whatever was read before a call that can block must be checked again after it.
+/// whatever was read before a call that can block must be checked again after it. Sections are
+/// kept through waits that do not detach: those that are told not to, and those for a raw mutex
+/// or a sequence lock.
 ///
 /// If the innermost section holds `m` already, `f` just runs. Blocks through signals.
 ///

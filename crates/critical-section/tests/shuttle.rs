@@ -445,6 +445,8 @@ fn stop_the_world() {
                     let work = |object: &Object| {
                         object.section(|| assert!(!world.stopped.load(SeqCst)));
                     };
+                    attached.detached(thread::yield_now);
+                    work(b);
                     a.section(|| work(b));
                     work(a);
                 }
@@ -454,6 +456,6 @@ fn stop_the_world() {
         for thread in threads {
             thread.join().unwrap();
         }
-        shared.assert([10, 5, 0]);
+        shared.assert([10, 9, 0]);
     });
 }

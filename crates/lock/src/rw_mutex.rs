@@ -37,7 +37,8 @@ const MAX_READERS: usize = usize::MAX >> READER_SHIFT;
 /// [`guarded::RwLock`](crate::guarded::RwLock).
 ///
 /// **Fork**: the child inherits the lock as it stood, without the threads that waited. If one
-/// that no longer exists held it, [`after_fork`](Self::after_fork) resets it.
+/// that no longer exists held it, or was on its way to take it, [`after_fork`](Self::after_fork)
+/// resets it.
 ///
 /// ```
 /// use pysync_lock::RwMutex;
@@ -71,6 +72,9 @@ impl RwMutex {
     /// Locks for reading, blocking while a writer holds the lock or waits for it, through
     /// signals and detached while it sleeps.
     ///
+    /// # Panics
+    /// `too many readers`, a quarter of `usize::MAX`, and nothing has changed.
+    ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[doc(alias = "_PyRWMutex_RLock")]
     pub fn read_lock(&self) {
@@ -96,6 +100,9 @@ impl RwMutex {
 
     /// Locks for reading if no writer holds the lock or waits for it; says whether it did. Never
     /// blocks.
+    ///
+    /// # Panics
+    /// As [`read_lock`](Self::read_lock).
     pub fn try_read_lock(&self) -> bool {
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);

@@ -24,35 +24,6 @@ fn try_lock_succeeds_only_on_an_unlocked_mutex() {
     assert_eq!(mutex.try_unlock(), Err(NotLocked));
 }
 
-/// Also when the byte says that threads are parked: a mutex that they race for is free.
-#[test]
-fn try_lock_takes_an_unlocked_mutex_past_parked_threads() {
-    let _watchdog = watchdog();
-    let mutex = Mutex::new();
-    let barged = AtomicBool::new(false);
-    // A hand-off is what prevents this, and whether there is one is up to the clock.
-    for _ in 0..1000 {
-        mutex.lock();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                mutex.lock();
-                mutex.unlock();
-            });
-            wait_until(|| mutex_bits(&mutex) == 3);
-            mutex.unlock();
-            if mutex.try_lock() {
-                barged.store(true, Relaxed);
-                mutex.unlock();
-            }
-        });
-        assert_eq!(mutex_bits(&mutex), 0);
-        if barged.load(Relaxed) {
-            return;
-        }
-    }
-    panic!("1,000 unlocks, and not one was a race");
-}
-
 #[test]
 fn any_thread_may_unlock() {
     let mutex = Mutex::new();

@@ -228,6 +228,38 @@ fn a_thread_that_only_yields_stays_attached() {
     assert_eq!(detaches, 1);
 }
 
+/// A mutex that is freed within 40 yields is had without a wait, mostly.
+#[test]
+fn a_thread_yields_for_a_while_before_it_waits() {
+    const ROUNDS: usize = 300;
+
+    let _watchdog = watchdog();
+    let mutex = Mutex::new();
+    let without_a_wait = (0..ROUNDS).filter(|_| {
+        let tried = Event::new();
+        mutex.lock();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                assert!(!mutex.try_lock());
+                tried.notify();
+                mutex.lock_in::<Counting>();
+                mutex.unlock();
+                take_counts() == NOTHING
+            });
+            // Not by waiting: to be woken takes longer than 40 yields.
+            while !tried.is_set() {
+                std::hint::spin_loop();
+            }
+            mutex.unlock();
+            waiter.join().unwrap()
+        })
+    });
+    let without_a_wait = without_a_wait.count();
+    println!("{without_a_wait} of {ROUNDS} locks without a wait");
+    // Nearly all on an idle machine, and hardly any if it parked at once.
+    assert!(without_a_wait > ROUNDS / 10, "{without_a_wait} of {ROUNDS}");
+}
+
 /// Under contention some locks are had by yielding, some by waiting.
 #[test]
 fn contended_locks_detach_as_often_as_they_attach() {

@@ -256,6 +256,45 @@ fn timed_waits_under_fire_end_no_sooner_and_hardly_later_than_their_deadline() {
     }
 }
 
+/// Each time a signal wakes it, the wait goes on for what is left and not for another timeout.
+#[test]
+fn a_deadline_stands_however_often_the_wait_is_taken_up_again() {
+    const TIMEOUT: Duration = Duration::from_millis(400);
+
+    let _alone = alone();
+    let _watchdog = watchdog();
+    // Restarted by the last signal, a wait would last for 700 ms. A machine that is too busy for
+    // the difference gets more attempts.
+    let attempt = || {
+        let (kinds, targets) = (every_kind(), <[Target; 4]>::default());
+        thread::scope(|scope| {
+            let waiters = targets.each_ref().map(|target| {
+                let index = targets.iter().position(|other| std::ptr::eq(other, target));
+                let waited = &kinds[index.expect("one of them")];
+                scope.spawn(move || {
+                    target.enter();
+                    let start = Instant::now();
+                    let status = waited.wait(Some(TIMEOUT), DETACH | HANDLE);
+                    assert_eq!(status, LockStatus::Failure);
+                    start.elapsed()
+                })
+            });
+            let threads = targets.each_ref().map(Target::thread);
+            let stop = Instant::now() + TIMEOUT * 3 / 4;
+            // SAFETY: joined later.
+            unsafe { rain_until(&threads, || Instant::now() >= stop) };
+            waiters.map(|waiter| waiter.join().unwrap())
+        })
+    };
+    let in_time = (0..5).any(|_| {
+        let elapsed = attempt();
+        println!("{elapsed:?}");
+        assert!(elapsed.iter().all(|&elapsed| elapsed >= TIMEOUT));
+        elapsed.iter().all(|&elapsed| elapsed < TIMEOUT * 3 / 2)
+    });
+    assert!(in_time, "never");
+}
+
 /// The methods that promise to wait through signals do.
 #[test]
 fn uninterruptible_waits_sleep_through_signals() {

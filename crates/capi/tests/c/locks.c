@@ -52,6 +52,12 @@ test_mutex_timed(void)
     CHECK(atomic_load(&detached) == before + 1);
     CHECK(_PyMutex_LockTimed(&m, MILLISECOND, _Py_LOCK_DONT_DETACH) == PY_LOCK_FAILURE);
     CHECK(atomic_load(&detached) == before + 1);
+    // PR 116483: a thread that has a state but is not attached is not detached.
+    PyThreadState *tstate = PyThreadState_GetUnchecked();
+    tstate->state = _Py_THREAD_SUSPENDED;
+    CHECK(_PyMutex_LockTimed(&m, MILLISECOND, _PY_LOCK_DETACH) == PY_LOCK_FAILURE);
+    CHECK(atomic_load(&detached) == before + 1);
+    tstate->state = _Py_THREAD_ATTACHED;
     CHECK(_PyMutex_TryUnlock(&m) == 0);
     CHECK(_PyMutex_TryUnlock(&m) == -1);
 }

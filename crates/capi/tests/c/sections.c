@@ -1,5 +1,7 @@
 // Critical sections: what they link, and that they let go.
 
+#include <string.h>
+
 #include "host.h"
 #include "tests.h"
 
@@ -31,10 +33,24 @@ test_section2(void)
     PyCriticalSection2_End(&c);
     CHECK(objects[0].ob_mutex._bits == 0 && objects[1].ob_mutex._bits == 0);
 
+    // Callers in C do not initialise it.
+    memset(&c, 0xff, sizeof(c));
     PyCriticalSection2_Begin(&c, &objects[0], &objects[0]);
     CHECK(c._cs_mutex2 == NULL && tstate->critical_section == (uintptr_t)&c);
     PyCriticalSection2_End(&c);
     CHECK(objects[0].ob_mutex._bits == 0 && tstate->critical_section == 0);
+
+    // What an inlined begin calls, with the first mutex locked or not.
+    for (int is_m1_locked = 0; is_m1_locked <= 1; is_m1_locked++) {
+        if (is_m1_locked) {
+            PyMutex_Lock(&objects[0].ob_mutex);
+        }
+        _PyCriticalSection2_BeginSlow(&c, &objects[0].ob_mutex, &objects[1].ob_mutex, is_m1_locked);
+        CHECK(objects[0].ob_mutex._bits == 1 && objects[1].ob_mutex._bits == 1);
+        CHECK(c._cs_base._cs_mutex == &objects[0].ob_mutex);
+        PyCriticalSection2_End(&c);
+        CHECK(objects[0].ob_mutex._bits == 0 && objects[1].ob_mutex._bits == 0);
+    }
 }
 
 // 3.13 has no shortcut for a mutex that the top section holds: the inner section blocks on it,

@@ -12,6 +12,9 @@
 //! alive unlocks like any other end of its scope; the data is then as the panic left it. Guards
 //! of [`Mutex`] and [`RwLock`] may be sent to another thread and dropped there.
 //!
+//! All work in a loom or shuttle model. loom knows the locks by address there, so a model must not
+//! move one that it has locked and whose guard it has forgotten.
+//!
 //! ```
 //! use pysync_lock::guarded::{Mutex, RwLock};
 //! use std::time::Duration;
