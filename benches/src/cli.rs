@@ -112,7 +112,7 @@ pub(crate) enum FamilyName {
     Bucket,
     /// How late a timed wait ends
     Timeout,
-    /// Bytes per lock and per waiter
+    /// Bytes per lock
     Memory,
     /// All of the above
     All,

@@ -56,7 +56,7 @@ fn run(cli: &Cli) -> Result<()> {
     let matrix = cli.matrix()?;
     let old = cli.compare.as_deref().map(report::compare::read).transpose()?;
     for path in [&cli.json, &cli.html].into_iter().flatten() {
-        write(path, "")?;
+        writable(path)?;
     }
     if let Some(dir) = &cli.libpython {
         let from = mutex::libpython::load(dir)?;
@@ -133,6 +133,12 @@ fn show(cli: &Cli, report: &Report, old: Option<&Report>) -> Result<()> {
         write!(out, "\n{}", report::compare::render(old, report))?;
     }
     Ok(())
+}
+
+/// Whether the file can be written later; what it holds stays until then.
+fn writable(path: &Path) -> Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    file.map(drop).with_context(|| format!("{}: cannot be written", path.display()))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

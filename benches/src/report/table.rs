@@ -8,6 +8,9 @@ use super::{ceiling, number, split_keys};
 use crate::cli::Metric;
 use crate::model::{Cell, Family, Outcome};
 
+const LEGEND: &str =
+    "ratio: pysync to the best peer; ceiling: to one thread alone, on the best lock";
+
 /// One line for each cell and one column for each contender.
 pub(crate) fn render(family: &Family, metrics: &[Metric]) -> String {
     let (_, fixed) = split_keys(family);
@@ -25,8 +28,10 @@ pub(crate) fn render(family: &Family, metrics: &[Metric]) -> String {
             {
                 continue;
             }
-            let caption =
-                if metric == Metric::Value { format!("{caption}, {better}") } else { caption };
+            let caption = match metric {
+                Metric::Value => format!("{caption}, {better}; {LEGEND}"),
+                _ => caption,
+            };
             let _ = writeln!(
                 out,
                 "\n{caption}\n{}",
@@ -81,10 +86,10 @@ fn table(family: &Family, value: &dyn Fn(&Outcome) -> Option<f64>, ratios: bool)
     let mut header: Vec<String> =
         keys.iter().chain(&contenders).map(|&name| name.to_owned()).collect();
     if compared {
-        header.extend(["best peer".to_owned(), "ours/best".to_owned()]);
+        header.extend(["best peer".to_owned(), "ratio".to_owned()]);
     }
     if with_ceiling {
-        header.push("of ceiling".to_owned());
+        header.push("ceiling".to_owned());
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
@@ -106,7 +111,7 @@ fn table(family: &Family, value: &dyn Fn(&Outcome) -> Option<f64>, ratios: bool)
         table.add_row(row);
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2)).set_cell_alignment(CellAlignment::Right);
+        column.set_padding((0, 1)).set_cell_alignment(CellAlignment::Right);
     }
     table
 }
