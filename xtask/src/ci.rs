@@ -16,8 +16,10 @@ use crate::Outcome;
 use crate::workspace::Workspace;
 
 /// Every step, in the order in which `cargo xtask ci` runs them: what fails soonest goes first.
-const STEPS: [&str; 9] =
-    ["fmt", "clippy", "doc", "test", "parity", "loom", "shuttle", "sanitize", "mutants"];
+const STEPS: [&str; 12] = [
+    "fmt", "clippy", "doc", "test", "parity", "site", "loom", "shuttle", "sanitize", "mutants",
+    "bench", "cpython",
+];
 
 /// Runs the CI steps: every script of `ci/`, or the named ones in the given order.
 #[derive(Args, Debug)]
@@ -33,7 +35,8 @@ pub(crate) struct Ci {
 }
 
 const EXAMPLES: &str = "\
-Steps: fmt clippy doc test parity loom shuttle sanitize mutants; each is the script ci/STEP.sh.
+Steps: fmt clippy doc test parity site loom shuttle sanitize mutants bench cpython; each is
+the script ci/STEP.sh.
 
 Examples:
   cargo xtask ci                     all of them, until one fails

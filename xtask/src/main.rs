@@ -1,6 +1,7 @@
-//! The workspace's own commands: the parity audit and the CI steps.
+//! The workspace's own commands: the parity audit, the CI steps, the drop-in.
 
 mod ci;
+mod cpython;
 mod mutants;
 mod parity;
 mod workspace;
@@ -30,12 +31,14 @@ Examples:
   cargo xtask parity --help       everything the audit can do
   cargo xtask ci                  every CI step, in order
   cargo xtask ci fmt clippy       these two
-  cargo xtask mutants             would a wrong line be caught?";
+  cargo xtask mutants             would a wrong line be caught?
+  cargo xtask cpython all         a real CPython with our locks in it, tested and measured";
 
 #[derive(Subcommand)]
 enum Command {
     Parity(parity::cli::Parity),
     Ci(ci::Ci),
+    Cpython(cpython::cli::Cpython),
     Mutants(mutants::Mutants),
 }
 
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = Workspace::open(cli.root).and_then(|workspace| match cli.command {
         Command::Parity(command) => parity::run(&workspace, command),
         Command::Ci(command) => ci::run(&workspace, &command),
+        Command::Cpython(command) => cpython::run(&workspace, &command),
         Command::Mutants(command) => mutants::run(&workspace, &command),
     });
     match outcome {

@@ -18,6 +18,9 @@ use crate::workspace::Workspace;
 
 const LIST: &str = "ci/mutants.toml";
 
+/// The platform that ThreadSanitizer is run on here; its runtime is part of that target.
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
 /// Breaks the locks one line at a time, on a copy, and checks that a model or a test fails.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
@@ -77,6 +80,8 @@ enum Tool {
     Loom,
     Shuttle,
     Test,
+    /// A test under ThreadSanitizer; skipped without a nightly toolchain.
+    Tsan,
 }
 
 pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
@@ -96,21 +101,29 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
         chosen.iter().map(|mutant| mutant.apply(workspace)).collect::<Result<_>>()?;
     if command.list {
         for mutant in chosen {
-            println!("{:<52} {}", mutant.name, mutant.killed_by);
+            println!("{:<44} {}", mutant.name, mutant.killed_by);
         }
         return Ok(Outcome::Clean);
     }
 
+    let (chosen, skipped): (Vec<_>, Vec<_>) = chosen
+        .into_iter()
+        .zip(&broken)
+        .partition(|(mutant, _)| mutant.killed_by.tool.is_installed());
+    for (mutant, _) in &skipped {
+        println!("{:<44} skipped: no nightly toolchain is installed", mutant.name);
+    }
+
     let scratch = Scratch::make(workspace)?;
     // A test that fails anyway would kill everything.
-    for killer in chosen.iter().map(|mutant| &mutant.killed_by).collect::<BTreeSet<_>>() {
+    for killer in chosen.iter().map(|(mutant, _)| &mutant.killed_by).collect::<BTreeSet<_>>() {
         if scratch.run(killer)? != Verdict::Survived {
             bail!("{killer}: fails without any mutant");
         }
     }
 
     let mut survivors = 0;
-    for (mutant, broken) in chosen.iter().zip(&broken) {
+    for (mutant, broken) in &chosen {
         let started = Instant::now();
         let path = scratch.tree.join(&mutant.file);
         let original = fs::read_to_string(&path)?;
@@ -120,9 +133,14 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
         let verdict = verdict?;
         survivors += usize::from(verdict == Verdict::Survived);
         let seconds = started.elapsed().as_secs_f64();
-        println!("{:<52} {verdict:<9} {seconds:5.1} s  {}", mutant.name, mutant.killed_by);
+        println!("{:<44} {verdict:<9} {seconds:5.1} s  {}", mutant.name, mutant.killed_by);
     }
-    println!("{} mutants, {} killed, {survivors} survived", chosen.len(), chosen.len() - survivors);
+    println!(
+        "{} mutants: {} killed, {survivors} survived, {} skipped",
+        chosen.len() + skipped.len(),
+        chosen.len() - survivors,
+        skipped.len()
+    );
     Ok(Outcome::of(survivors > 0))
 }
 
@@ -188,6 +206,8 @@ impl Scratch {
         let mut child = self
             .cargo(killer)
             .args(["--", &killer.tests])
+            // Many a broken lock hangs, and need not do so for long.
+            .env("PYSYNC_WATCHDOG", "20")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
@@ -208,15 +228,17 @@ impl Scratch {
 
     fn cargo(&self, killer: &Killer) -> Command {
         let mut cargo = Command::new("cargo");
+        // `cargo xtask` runs under the pinned toolchain and says so to its children.
+        cargo
+            .current_dir(&self.tree)
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("RUSTUP_TOOLCHAIN");
+        if killer.tool == Tool::Tsan {
+            cargo.arg("+nightly");
+        }
         cargo.args(["test", "--package", &killer.package, "--test", killer.target()]);
-        cargo.current_dir(&self.tree).env_remove("CARGO_MANIFEST_DIR");
         cargo.env("CARGO_TARGET_DIR", self.target.join(killer.tool.name()));
-        if let Some(cfg) = killer.tool.cfg() {
-            cargo.arg("--release").env("RUSTFLAGS", format!("--cfg {cfg}"));
-        }
-        if killer.tool == Tool::Loom && std::env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
-            cargo.env("LOOM_MAX_PREEMPTIONS", "3");
-        }
+        killer.tool.prepare(&mut cargo, &self.tree);
         cargo
     }
 }
@@ -247,11 +269,35 @@ impl Tool {
             Self::Loom => "loom",
             Self::Shuttle => "shuttle",
             Self::Test => "test",
+            Self::Tsan => "tsan",
         }
     }
 
-    fn cfg(self) -> Option<&'static str> {
-        (self != Self::Test).then_some(self.name())
+    /// What cargo needs to be told, and to find in its environment.
+    fn prepare(self, cargo: &mut Command, tree: &Path) {
+        match self {
+            Self::Loom | Self::Shuttle => {
+                cargo.arg("--release").env("RUSTFLAGS", format!("--cfg {}", self.name()));
+                if std::env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
+                    cargo.env("LOOM_MAX_PREEMPTIONS", "3");
+                }
+            }
+            Self::Test => {}
+            Self::Tsan => {
+                let flags = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
+                let suppressions = tree.join("ci/tsan.supp");
+                cargo.env("RUSTFLAGS", flags).args(["--target", HOST]);
+                cargo.env("TSAN_OPTIONS", format!("suppressions={}", suppressions.display()));
+            }
+        }
+    }
+
+    fn is_installed(self) -> bool {
+        let nightly = || {
+            let version = Command::new("cargo").args(["+nightly", "--version"]).output();
+            version.is_ok_and(|output| output.status.success())
+        };
+        self != Self::Tsan || nightly()
     }
 }
 

@@ -17,7 +17,6 @@ fn broken(file: &str, from: &str, to: &str, expected: &[&str]) {
 fn a_clean_workspace_is_clean() {
     let fixture = Fixture::new();
     assert_eq!(fixture.problems(&[]), [""; 0]);
-    assert_eq!(fixture.problems(&["--lines"]), [""; 0]);
     assert_eq!(fixture.problems(&["--cpython", "cpython"]), [""; 0]);
 }
 
@@ -67,8 +66,11 @@ fn unknown_symbol() {
 
 #[test]
 fn missing_anchor() {
-    let expected = "Python/lock.c:15: give_way is neither mirrored nor in parity/ledger.toml";
-    broken(LIB, "/// CPython: Python/lock.c:L15 give_way", "/// Gives way.", &[expected]);
+    let expected = [
+        "Python/lock.c:15: give_way is neither mirrored nor in parity/ledger.toml",
+        "crates/gate/src/lib.rs:14: this marker stands in no item with an anchor",
+    ];
+    broken(LIB, "/// CPython: Python/lock.c:L15 give_way", "/// Gives way.", &expected);
 }
 
 #[test]
@@ -77,6 +79,8 @@ fn malformed_anchor() {
         "Python/lock.c:25: Gate_Enter is neither mirrored nor in parity/ledger.toml",
         "crates/gate/src/lib.rs:29: not an anchor: \"CPython: Python/lock.c:25 Gate_Enter\"; \
          the form is `/// CPython: Python/lock.c:L53 _PyMutex_LockTimed`",
+        "crates/gate/src/lib.rs:31: this marker stands in no item with an anchor",
+        "crates/gate/src/lib.rs:38: this marker stands in no item with an anchor",
     ];
     broken(LIB, "lock.c:L25", "lock.c:25", &expected);
 }
@@ -133,6 +137,21 @@ fn stale_ledger_entry_for_lines_elsewhere() {
 }
 
 #[test]
+fn ledger_entry_for_no_code() {
+    let expected = [
+        "Python/lock.c:18: L18 of give_way: no marker and no ledger entry",
+        "parity/ledger.toml:7: this entry accounts for no code line",
+    ];
+    broken("parity/ledger.toml", "\"18\"", "\"17\"", &expected);
+    broken("parity/ledger.toml", "\"18\"", "\"\"", &expected);
+    let fixture = Fixture::new();
+    let entry = "\n[[entry]]\nfile = \"Python/lock.c\"\nsymbols = []\nreason = \"None.\"\n";
+    fixture.write("parity/ledger.toml", &format!("{LEDGER}{entry}"));
+    let expected = "parity/ledger.toml:13: this entry accounts for no code line";
+    assert_eq!(fixture.problems(&[]), [expected]);
+}
+
+#[test]
 fn ledger_entry_given_twice() {
     let fixture = Fixture::new();
     fixture.write("parity/ledger.toml", &format!("{LEDGER}\n{LEDGER}"));
@@ -165,23 +184,114 @@ fn unused_deviation() {
 }
 
 #[test]
-fn uncovered_line() {
+fn ledger_that_grows_too_large() {
     let fixture = Fixture::new();
-    fixture.edit(LIB, "// L33: open", "// open");
-    assert_eq!(fixture.problems(&[]), [""; 0]);
+    fixture.edit("parity/ledger.toml", "\"18\"", "\"15-20\"");
+    fixture.edit(LIB, "    // L20: what std calls it\n", "");
+    let expected = "parity/ledger.toml:1: the ledger accounts for 4 of 21 code lines; \
+                    it has to stay under 15 %";
+    assert_eq!(fixture.problems(&[]), [expected]);
+}
+
+#[test]
+fn uncovered_line() {
     let expected = "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry";
-    assert_eq!(fixture.problems(&["--lines"]), [expected]);
+    broken(LIB, "// L33: open", "// open", &[expected]);
+}
+
+#[test]
+fn uncovered_lines() {
+    let expected = [
+        "Python/lock.c:27: L27-L28 of Gate_Enter: no marker and no ledger entry",
+        "Python/lock.c:31: L31 of Gate_Enter: no marker and no ledger entry",
+    ];
+    broken(LIB, "// L27-L31: shut", "// L29-L30: shut", &expected);
 }
 
 #[test]
 fn marker_outside_of_its_function() {
-    let fixture = Fixture::new();
-    fixture.edit(LIB, "// L33: open", "// L33-L40: open");
     let expected = [
         "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
         "crates/gate/src/lib.rs:38: marker outside of its function: Gate::enter mirrors Gate_Enter (lock.c:L24-L34)",
     ];
-    assert_eq!(fixture.problems(&["--lines"]), expected);
+    broken(LIB, "// L33: open", "// L33-L40: open", &expected);
+}
+
+#[test]
+fn marker_in_no_item() {
+    let expected = "crates/gate/src/lib.rs:41: this marker stands in no item with an anchor";
+    broken(LIB, "        true\n    }\n", "        true\n    }\n// L33: lost\n", &[expected]);
+}
+
+#[test]
+fn marker_for_another_file() {
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: marker outside of its function: Gate::enter mirrors nothing there",
+    ];
+    broken(LIB, "// L33: open", "// lock.h:L33: open", &expected);
+}
+
+#[test]
+fn marker_that_covers_no_code() {
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: L32 of Gate_Enter is no code",
+    ];
+    broken(LIB, "// L33: open", "// L32: open", &expected);
+}
+
+#[test]
+fn marker_that_gives_no_reason() {
+    let expected =
+        "crates/gate/src/lib.rs:38: this marker gives no reason; write `// L95-L102: why`";
+    broken(LIB, "// L33: open", "// L33", &[expected]);
+    broken(LIB, "// L33: open", "// L33:", &[expected]);
+    let silent = [
+        expected,
+        "crates/gate/src/lib.rs:38: this marker says that it is out of order, and it is not",
+    ];
+    broken(LIB, "// L33: open", "// L33: out of order", &silent);
+}
+
+#[test]
+fn marker_in_no_form() {
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: not a marker: `// L33 open`; the form is `// L95-L102: why`",
+    ];
+    broken(LIB, "// L33: open", "// L33 open", &expected);
+}
+
+#[test]
+fn marker_going_backwards_without_saying_so() {
+    let backwards = "// L33: open first\n        let _ = self.bits;\n        // L27-L31: shut";
+    let expected = "crates/gate/src/lib.rs:33: L27 of Gate_Enter after L33: markers climb; if Rust does it in \
+         another order, write `// L27: out of order: why`";
+    broken(LIB, "// L27-L31: shut", backwards, &[expected]);
+
+    for said in [
+        backwards.replace("L33: open first", "L33: out of order: open first"),
+        backwards.replace("L31: shut", "L31: out of order: shut"),
+    ] {
+        broken(LIB, "// L27-L31: shut", &said, &[]);
+    }
+}
+
+#[test]
+fn marker_that_says_it_is_out_of_order_and_is_not() {
+    let expected =
+        "crates/gate/src/lib.rs:38: this marker says that it is out of order, and it is not";
+    broken(LIB, "// L33: open", "// L33: out of order: open", &[expected]);
+}
+
+#[test]
+fn marker_that_bless_could_not_place() {
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: L33? are lines of an earlier version that `bless` could not place; read the C again",
+    ];
+    broken(LIB, "// L33: open", "// L33?: open", &expected);
 }
 
 #[test]
@@ -191,7 +301,7 @@ fn several_items_may_mirror_a_symbol_and_an_item_several() {
     fixture.edit(LIB, "    // L20: what std calls it\n", "");
     fixture.edit(LIB, "/// Goes in.\n", "/// CPython: Python/lock.c:L15 give_way\n");
     fixture.edit(LIB, "// L27-L31: shut", "// L20, L27-L31: shut");
-    assert_eq!(fixture.problems(&["--lines"]), [""; 0]);
+    assert_eq!(fixture.problems(&[]), [""; 0]);
     let table = fixture.run(&["parity", "--symbol", "give_way"]).stdout;
     assert!(table.contains("Gate::enter"), "{table}");
 }
@@ -261,7 +371,9 @@ fn json_says_it_too() {
 #[test]
 fn markdown_is_a_table_with_links() {
     let ran = Fixture::new().run(&["parity", "--format", "markdown"]);
-    let expected = "| `Gate_Enter` | lock.c:25 | 99 | `Gate::enter` | \
-                    [gate/lib.rs:30](../crates/gate/src/lib.rs#L30) | 7/7 | mirrored |";
+    assert!(ran.stdout.starts_with("# CPython 3.13.15, symbol by symbol\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("\n## Include/cpython/lock.h\n"), "{}", ran.stdout);
+    let expected =
+        "| `Gate_Enter` | 25 | 99 | [`Gate::enter`](../crates/gate/src/lib.rs) | 7/7 | mirrored |";
     assert!(ran.stdout.lines().any(|line| line == expected), "{}", ran.stdout);
 }

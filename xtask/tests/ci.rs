@@ -71,10 +71,9 @@ fn runs_in_the_root_and_is_happy_when_all_are() {
 #[test]
 fn unknown_steps_and_missing_scripts_stop_it_before_it_starts() {
     let fixture = with_scripts(&[("fmt", "echo started")]);
-    assert_eq!(
-        fixture.run(&["ci", "fmt", "lint"]).error(),
-        "no CI step is called \"lint\"; the steps are fmt, clippy, doc, test, parity, loom, shuttle, sanitize, mutants"
-    );
+    let unknown = fixture.run(&["ci", "fmt", "lint"]);
+    let expected = "no CI step is called \"lint\"; the steps are fmt, clippy, ";
+    assert!(unknown.error().starts_with(expected), "{unknown:?}");
     let missing = fixture.run(&["ci", "fmt", "clippy"]);
     assert_eq!(missing.error(), "ci/clippy.sh: no such script; the step clippy is that file");
 }

@@ -24,11 +24,10 @@ fn drifted_source() {
     let expected = [
         "Include/cpython/lock.h:8: GATE_OPEN is in this source and not in parity/cpython-3.13.15.toml",
         "Include/cpython/lock.h:10: Gate is at L9 in parity/cpython-3.13.15.toml",
-        "Include/cpython/lock.h:13: the declaration of Gate_Enter is in parity/cpython-3.13.15.toml and not in this source",
-        "Include/cpython/lock.h:14: the declaration of Gate_Enter is in this source and not in parity/cpython-3.13.15.toml",
+        "Include/cpython/lock.h:14: the declaration of Gate_Enter is at L13 in parity/cpython-3.13.15.toml",
         "Python/lock.c:10: waiter is in parity/cpython-3.13.15.toml and not in this source",
         "Python/lock.c:12: give_way is at L15 in parity/cpython-3.13.15.toml",
-        "Python/lock.c:22: Gate_Enter is not the Gate_Enter of parity/cpython-3.13.15.toml: its text has changed",
+        "Python/lock.c:22: Gate_Enter is not the one of parity/cpython-3.13.15.toml: its text has changed",
     ];
     assert_eq!(fixture.problems(&["--cpython", "cpython"]), expected);
 }
@@ -44,6 +43,52 @@ fn a_declaration_without_its_definition_is_a_symbol() {
     let expected =
         "Python/lock.c:35: Gate_Leave is in this source and not in parity/cpython-3.13.15.toml";
     assert_eq!(fixture.problems(&["--cpython", "cpython"]), [expected]);
+}
+
+#[test]
+fn what_moves_to_another_file_or_changes_its_prototype() {
+    let fixture = Fixture::new();
+    fixture.edit("cpython/Include/cpython/lock.h", "#define GATE_SHUT 1\n", "");
+    fixture.edit("cpython/Include/cpython/lock.h", "int flags);", "unsigned flags);");
+    fixture.edit(
+        "cpython/Python/lock.c",
+        "    return 0;\n}\n",
+        "    return 0;\n}\n#define GATE_SHUT 1\n",
+    );
+    let expected = [
+        "Include/cpython/lock.h:8: Gate is at L9 in parity/cpython-3.13.15.toml",
+        "Include/cpython/lock.h:12: the declaration of Gate_Enter is not the one of parity/cpython-3.13.15.toml: its text has changed",
+        "Python/lock.c:35: GATE_SHUT is in Include/cpython/lock.h in parity/cpython-3.13.15.toml",
+    ];
+    assert_eq!(fixture.problems(&["--cpython", "cpython"]), expected);
+}
+
+#[test]
+fn a_later_version_may_lack_a_header_and_no_c_file() {
+    let fixture = Fixture::new();
+    let index = ["parity", "index", "--cpython", "new", "--out", "new.toml"];
+    fixture.write_cpython("new", "3.16.0a1");
+    std::fs::remove_file(fixture.path("new/Include/internal/pycore_semaphore.h")).unwrap();
+    let ran = fixture.run(&index);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let note = "note: CPython 3.16.0a1 has no Include/internal/pycore_semaphore.h\n";
+    assert_eq!(ran.stderr, note);
+    std::fs::remove_file(fixture.path("new/Python/parking_lot.c")).unwrap();
+    assert_eq!(
+        fixture.run(&index).error(),
+        "new: CPython 3.16.0a1 without Python/parking_lot.c; give a complete source"
+    );
+}
+
+#[test]
+fn the_same_source_gives_the_same_bytes() {
+    let fixture = Fixture::new();
+    std::fs::write(fixture.path("source.tar"), fixture.tar("cpython")).unwrap();
+    for source in ["cpython", "source.tar", "cpython/"] {
+        let ran = fixture.run(&["parity", "index", "--cpython", source, "--out", "again.toml"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        assert_eq!(fixture.read("again.toml"), fixture.read("parity/cpython-3.13.15.toml"));
+    }
 }
 
 #[test]

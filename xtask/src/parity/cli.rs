@@ -49,10 +49,6 @@ pub(crate) struct AuditArgs {
     /// Show only the problems, one line each.
     #[arg(long)]
     pub(crate) problems: bool,
-
-    /// Also ask for a marker or a ledger entry for every code line of a mirrored function.
-    #[arg(long)]
-    pub(crate) lines: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,6 +61,9 @@ pub(crate) enum Format {
 #[derive(Subcommand, Debug)]
 pub(crate) enum ParityCommand {
     Index(IndexArgs),
+    Diff(DiffArgs),
+    Bless(BlessArgs),
+    Report(ReportArgs),
 }
 
 /// Writes the index of a CPython source: its symbols, without its text.
@@ -86,3 +85,83 @@ Examples:
   cargo xtask parity index --cpython ~/src/cpython --out main.toml
 
 The same source gives the same bytes.";
+
+/// Says what changed between two versions of CPython, and which Rust to read again.
+#[derive(Args, Debug)]
+#[command(after_help = DIFF_EXAMPLES)]
+pub(crate) struct DiffArgs {
+    /// The earlier version: a source folder, a release tarball or an index (.toml).
+    #[arg(long, value_name = "DIR|TARBALL|INDEX")]
+    pub(crate) from: PathBuf,
+
+    /// The later version.
+    #[arg(long, value_name = "DIR|TARBALL|INDEX")]
+    pub(crate) to: PathBuf,
+}
+
+const DIFF_EXAMPLES: &str = "\
+Examples:
+  cargo xtask parity diff --from cpython-3.13.15.tar.xz --to cpython-3.13.16.tar.xz
+                                                     with the C that changed
+  cargo xtask parity diff --from parity/cpython-3.13.15.toml --to ~/src/cpython
+                                                     without: an index has no text
+
+A symbol is unchanged, moved (same text, other lines: comments and white space make no change),
+changed, added or removed.
+
+Exit code: 0 nothing changed but places, 1 something changed, was added or removed, 2 could not run.";
+
+/// Carries the numbers in anchors, markers and the ledger over to another version of CPython.
+///
+/// Lines are followed through a diff of each symbol. What could not be placed is listed, and a
+/// marker that has no place keeps its old numbers with a question mark, which the audit does not
+/// let pass. Nothing but numbers and file names is rewritten, and a second run changes nothing.
+///
+/// Without sources it corrects the anchors by the committed index.
+#[derive(Args, Debug)]
+#[command(after_help = BLESS_EXAMPLES)]
+pub(crate) struct BlessArgs {
+    /// The source that the committed index was made from: a folder or a release tarball.
+    #[arg(long, value_name = "DIR|TARBALL", requires = "to")]
+    pub(crate) from: Option<PathBuf>,
+
+    /// The source to go over to. Its index replaces the committed one.
+    #[arg(long, value_name = "DIR|TARBALL", requires = "from")]
+    pub(crate) to: Option<PathBuf>,
+
+    /// Say what would be done and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+const BLESS_EXAMPLES: &str = "\
+Examples:
+  cargo xtask parity bless --from cpython-3.13.15.tar.xz --to cpython-3.13.16.tar.xz
+                                                     a new release came out
+  cargo xtask parity bless                           I mistyped a line number
+
+docs/parity.md goes through it step by step.
+
+Exit code: 0 all placed, 1 something is left to a person, 2 could not run.";
+
+/// Writes a site that shows the C and the Rust side by side, to be opened from disk.
+#[derive(Args, Debug)]
+#[command(after_help = REPORT_EXAMPLES)]
+pub(crate) struct ReportArgs {
+    /// The source that the committed index was made from: a folder or a release tarball.
+    #[arg(long, value_name = "DIR|TARBALL")]
+    pub(crate) cpython: PathBuf,
+
+    /// The folder to write: a new one, an empty one, or an earlier report.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  cargo xtask parity report --cpython cpython-3.13.15.tar.xz --out target/parity
+  xdg-open target/parity/index.html
+
+The pages contain CPython's text: do not commit them.
+
+Exit code: 0 written, 1 written, and the audit has found problems, 2 could not run.";

@@ -45,6 +45,35 @@ pub(crate) fn check(workspace: &Workspace, files: &[RustFile]) -> Vec<Problem> {
     problems
 }
 
+/// An entry of the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Deviation {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    /// Markdown.
+    pub(crate) text: String,
+}
+
+/// All entries, in the document's order.
+pub(crate) fn entries(workspace: &Workspace) -> Vec<Deviation> {
+    let text = workspace.read(PATH).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let starts: Vec<(u32, &str)> = headings(&text).collect();
+    starts
+        .iter()
+        .map(|(line, id)| {
+            let at = *line as usize;
+            let title = lines[at - 1].trim_start_matches('#').trim().trim_start_matches(*id);
+            let body = lines[at..].iter().take_while(|line| !line.starts_with('#'));
+            Deviation {
+                id: (*id).to_owned(),
+                title: title.trim_start_matches(':').trim().to_owned(),
+                text: body.copied().collect::<Vec<_>>().join("\n").trim().to_owned(),
+            }
+        })
+        .collect()
+}
+
 /// `## D07: title` and `### D07 title`.
 fn headings(text: &str) -> impl Iterator<Item = (u32, &str)> {
     (1..).zip(text.lines()).filter_map(|(line, text)| {

@@ -78,6 +78,8 @@ impl Ledger {
             return self.complain(at, format!("{file} is not one of the covered files"));
         }
         let mut left = entry.lines.clone();
+        let complaints = self.problems.len();
+        let mut accounts = false;
         for name in &entry.symbols {
             let mut named = false;
             for (symbol, found) in index.symbols.iter().enumerate() {
@@ -94,6 +96,7 @@ impl Ledger {
                 if lines.is_empty() && entry.lines.is_some() {
                     continue;
                 }
+                accounts = true;
                 let twice = self.postings.iter().find(|posting| {
                     posting.symbol == symbol
                         && (!posting.lines.and(&lines).is_empty() || posting.lines == lines)
@@ -123,6 +126,9 @@ impl Ledger {
         if let Some(left) = left.filter(|left| !left.is_empty()) {
             let names = entry.symbols.join(", ");
             self.complain(at, format!("stale: lines {left} of {file} are not in {names}"));
+        }
+        if !accounts && self.problems.len() == complaints {
+            self.complain(at, "this entry accounts for no code line");
         }
     }
 

@@ -2,20 +2,26 @@
 //! anything moved.
 
 mod audit;
+mod bless;
 pub(crate) mod cli;
-mod cpython;
+pub(crate) mod cpython;
 mod deviations;
+mod diff;
 mod index;
 mod ledger;
+mod line_map;
 mod lines;
+mod mirrors;
 mod narrow;
 mod problem;
 mod render;
+mod report;
 mod rust;
 mod seed;
 mod toml_file;
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 
@@ -32,6 +38,9 @@ pub(crate) fn run(workspace: &Workspace, command: Parity) -> Result<Outcome> {
     match command.command {
         None => run_audit(workspace, &command.audit),
         Some(ParityCommand::Index(args)) => write_index(&args),
+        Some(ParityCommand::Diff(args)) => diff::run(workspace, &args),
+        Some(ParityCommand::Bless(args)) => bless::run(workspace, &args),
+        Some(ParityCommand::Report(args)) => report::run(workspace, &args),
     }
 }
 
@@ -41,14 +50,7 @@ fn run_audit(workspace: &Workspace, args: &AuditArgs) -> Result<Outcome> {
     let drift = match &args.cpython {
         Some(path) => {
             let source = Source::open(path)?;
-            if source.version.to_string() != index.version {
-                bail!(
-                    "{}: this is CPython {}, and {index_path} pins {}; give that release",
-                    path.display(),
-                    source.version,
-                    index.version
-                );
-            }
+            assert_pinned(&index_path, &index, path, &source)?;
             index::drift(&index_path, &index, &index::build(&source)?)
         }
         None => Vec::new(),
@@ -56,15 +58,29 @@ fn run_audit(workspace: &Workspace, args: &AuditArgs) -> Result<Outcome> {
     let seed = Seed::read(workspace)?;
     let ledger = Ledger::read(workspace, &index)?;
     let files = rust::scan(workspace)?;
-    let mut audit = audit::audit(workspace, &index, &files, ledger, &seed, args.lines);
+    let mut audit = audit::audit(workspace, &index, &files, &ledger, &seed);
     audit.problems.splice(0..0, drift);
 
     render::render(&index, &audit, &narrow, args)?;
     Ok(Outcome::of(!audit.problems.is_empty()))
 }
 
+fn assert_pinned(index_path: &str, index: &Index, path: &Path, source: &Source) -> Result<()> {
+    if source.version.text != index.version {
+        bail!(
+            "{}: this is CPython {}, and {index_path} pins {}; give that release",
+            path.display(),
+            source.version,
+            index.version
+        );
+    }
+    Ok(())
+}
+
 fn write_index(args: &IndexArgs) -> Result<Outcome> {
-    let index = index::build(&Source::open(&args.cpython)?)?;
+    let source = Source::open(&args.cpython)?;
+    source.mention_missing();
+    let index = index::build(&source)?;
     write_whole(&args.out, &index.to_toml()?)?;
     writeln!(
         anstream::stdout(),

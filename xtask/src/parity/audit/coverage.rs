@@ -2,19 +2,34 @@
 
 use super::resolve::Target;
 use crate::parity::cpython::short;
-use crate::parity::index::Index;
+use crate::parity::index::{Index, Symbol};
 use crate::parity::ledger::Ledger;
 use crate::parity::lines::Lines;
 use crate::parity::problem::Problem;
-use crate::parity::rust::{Marker, RustFile};
+use crate::parity::rust::{Marker, Range, RustFile};
 
-pub(super) struct Coverage {
+pub(crate) struct Coverage {
     /// By symbol: what its anchors cover by themselves.
     anchored: Vec<Lines>,
     /// By symbol: what markers say.
     marked: Vec<Lines>,
-    /// Markers that belong to nothing.
-    pub(super) problems: Vec<Problem>,
+    /// Which symbol each range of each marker is about, file by file and from top to bottom.
+    pub(crate) placements: Vec<Placement>,
+    /// Markers that belong to nothing or cover nothing.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// One range of a marker, and the symbol whose lines it names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement {
+    /// Index into the Rust files, into that file's markers, and into that marker's ranges.
+    pub(crate) file: usize,
+    pub(crate) marker: usize,
+    pub(crate) range: usize,
+    /// Index into that file's items: the anchored one that the marker stands in.
+    pub(crate) item: usize,
+    /// Index into [`Index::symbols`].
+    pub(crate) symbol: usize,
 }
 
 impl Coverage {
@@ -38,10 +53,11 @@ impl Coverage {
     }
 }
 
-pub(super) fn coverage(index: &Index, files: &[RustFile], targets: &[Target]) -> Coverage {
+pub(crate) fn coverage(index: &Index, files: &[RustFile], targets: &[Target]) -> Coverage {
     let mut coverage = Coverage {
         anchored: vec![Lines::default(); index.symbols.len()],
         marked: vec![Lines::default(); index.symbols.len()],
+        placements: Vec::new(),
         problems: Vec::new(),
     };
     for target in targets {
@@ -65,17 +81,26 @@ pub(super) fn coverage(index: &Index, files: &[RustFile], targets: &[Target]) ->
         }
     }
     for (file, rust) in files.iter().enumerate() {
-        for marker in &rust.markers {
-            for (first, last) in marker.ranges.iter().copied() {
-                match place(index, files, targets, file, marker, (first, last)) {
-                    Ok(symbol) => {
-                        let lines: Lines = (first..=last).collect();
-                        let code = lines.and(&index.symbols[symbol].code());
-                        coverage.marked[symbol] = coverage.marked[symbol].union(&code);
-                    }
+        for (at, marker) in rust.markers.iter().enumerate() {
+            for (number, range) in marker.ranges.iter().enumerate() {
+                let placed = match rust.mirroring(marker.at) {
+                    Some(item) => place(index, files, targets, (file, item), marker, *range)
+                        .map(|symbol| (item, symbol)),
+                    None => Err("this marker stands in no item with an anchor".to_owned()),
+                };
+                match placed.and_then(|(item, symbol)| {
+                    coverage.mark(&index.symbols[symbol], symbol, *range)?;
+                    Ok((item, symbol))
+                }) {
+                    Ok((item, symbol)) => coverage.placements.push(Placement {
+                        file,
+                        marker: at,
+                        range: number,
+                        item,
+                        symbol,
+                    }),
                     Err(message) => {
-                        let problem = Problem::new(&rust.path, marker.at, message);
-                        coverage.problems.push(problem);
+                        coverage.problems.push(Problem::new(&rust.path, marker.at, message));
                     }
                 }
             }
@@ -84,21 +109,33 @@ pub(super) fn coverage(index: &Index, files: &[RustFile], targets: &[Target]) ->
     coverage
 }
 
-/// The symbol that one range of a marker is about: the one, among those that the innermost anchored item
-/// around it mirrors, whose lines these are.
+impl Coverage {
+    fn mark(&mut self, symbol: &Symbol, at: usize, range: Range) -> Result<(), String> {
+        let code = range.lines().and(&symbol.code());
+        if code.is_empty() {
+            return Err(format!("{range} of {} is no code", symbol.name));
+        }
+        self.marked[at] = self.marked[at].union(&code);
+        Ok(())
+    }
+}
+
+/// The symbol that one range of a marker is about: the one, among those that the item around it
+/// mirrors, whose lines these are.
 fn place(
     index: &Index,
     files: &[RustFile],
     targets: &[Target],
-    file: usize,
+    (file, item): (usize, usize),
     marker: &Marker,
-    (first, last): (u32, u32),
+    range: Range,
 ) -> Result<usize, String> {
     let rust = &files[file];
-    let Some(item) = rust.enclosing(marker.at).find(|item| rust.anchors_of(*item).next().is_some())
-    else {
-        return Err("this marker stands in no item with an anchor".to_owned());
-    };
+    if range.unplaced {
+        return Err(format!(
+            "{range} are lines of an earlier version that `bless` could not place; read the C again"
+        ));
+    }
     let mut mirrored: Vec<usize> = targets
         .iter()
         .filter(|target| target.file == file && rust.anchors[target.anchor].item == item)
@@ -113,7 +150,7 @@ fn place(
     }
     let holds = |at: &usize| {
         let symbol = &index.symbols[*at];
-        symbol.first <= first && last <= symbol.last
+        symbol.first <= range.first && range.last <= symbol.last
     };
     let fitting: Vec<usize> = mirrored.iter().copied().filter(holds).collect();
     match fitting.as_slice() {

@@ -2,29 +2,33 @@
 //! what no longer fits.
 
 mod coverage;
+mod order;
 mod resolve;
 
 use super::deviations;
-use super::index::{Index, Kind, Symbol};
-use super::ledger::Ledger;
+use super::index::{Declaration, Index, Kind, Symbol};
+use super::ledger::{Ledger, Posting};
 use super::lines::Lines;
 use super::problem::Problem;
 use super::rust::RustFile;
 use super::seed::Seed;
 use crate::workspace::Workspace;
 
-use coverage::Coverage;
-use resolve::{Target, resolve};
+pub(crate) use coverage::{Coverage, Placement, coverage};
+pub(crate) use resolve::{Target, resolve};
 
-/// Whether a code line that neither a marker nor the ledger accounts for is a problem. Until the
-/// crates carry their markers, `--lines` asks for it.
-const LINES_REQUIRED: bool = false;
+/// The ledger's share of the code lines, in percent, that is too much.
+const LEDGER_LIMIT: usize = 15;
 
 pub(crate) struct Audit {
     /// One row for each symbol, in the index's order.
     pub(crate) rows: Vec<Row>,
     pub(crate) totals: Totals,
     pub(crate) problems: Vec<Problem>,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) placements: Vec<Placement>,
+    /// One for each declaration, in the index's order.
+    pub(crate) declared: Vec<LineCount>,
 }
 
 pub(crate) struct Row {
@@ -33,8 +37,10 @@ pub(crate) struct Row {
     pub(crate) mirrors: Vec<Mirror>,
     pub(crate) status: Status,
     pub(crate) lines: LineCount,
-    /// Reasons of the ledger, for the symbol or some lines of it.
-    pub(crate) reasons: Vec<String>,
+    pub(crate) mirrored: Lines,
+    pub(crate) ledgered: Lines,
+    /// What the ledger says of the symbol or of some lines of it.
+    pub(crate) postings: Vec<Posting>,
 }
 
 /// A Rust item that mirrors a symbol.
@@ -101,9 +107,8 @@ pub(crate) fn audit(
     workspace: &Workspace,
     index: &Index,
     files: &[RustFile],
-    ledger: Ledger,
+    ledger: &Ledger,
     seed: &Seed,
-    lines_required: bool,
 ) -> Audit {
     let mut problems: Vec<Problem> = ledger.problems.clone();
     problems.extend(files.iter().flat_map(|file| file.malformed.iter().cloned()));
@@ -111,30 +116,31 @@ pub(crate) fn audit(
 
     let (targets, wrong) = resolve(index, files);
     problems.extend(wrong);
-    let coverage = coverage::coverage(index, files, &targets);
+    let coverage = coverage(index, files, &targets);
 
     let rows: Vec<Row> = index
         .symbols
         .iter()
         .enumerate()
-        .map(|(at, symbol)| row(at, symbol, index, files, &targets, &coverage, &ledger, seed))
+        .map(|(at, symbol)| row(at, symbol, index, files, &targets, &coverage, ledger, seed))
         .collect();
 
     for row in rows.iter().filter(|row| row.status == Status::Missing) {
         problems.push(missing(row));
     }
-    problems.extend(stale(index, &ledger, &rows, &coverage));
-    if lines_required || LINES_REQUIRED {
-        problems.extend(coverage.problems.iter().cloned());
-        problems.extend(files.iter().flat_map(|file| file.odd_markers.iter().cloned()));
-        for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.status == Status::Mirrored) {
-            problems.extend(uncovered(row, &accounted(at, &coverage, &ledger)));
-        }
+    problems.extend(stale(index, ledger, &rows, &coverage));
+    problems.extend(coverage.problems.iter().cloned());
+    problems.extend(order::check(index, files, &coverage.placements));
+    problems.extend(unexplained(files));
+    for row in rows.iter().filter(|row| row.status == Status::Mirrored) {
+        problems.extend(uncovered(row));
     }
+    let declared = declared(index, &rows);
+    let totals = totals(&rows, &declared);
+    problems.extend(too_much_ledger(totals.lines));
     problems.sort();
     problems.dedup();
-    let totals = totals(index, &rows);
-    Audit { rows, totals, problems }
+    Audit { rows, totals, problems, targets, placements: coverage.placements, declared }
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one join")]
@@ -184,12 +190,10 @@ fn row(
         mirrors,
         status,
         lines: LineCount { all: code.len(), mirrored: mirrored.len(), ledger: ledgered.len() },
-        reasons: postings.map(|posting| posting.reason.clone()).collect(),
+        mirrored,
+        ledgered,
+        postings: postings.cloned().collect(),
     }
-}
-
-fn accounted(at: usize, coverage: &Coverage, ledger: &Ledger) -> Lines {
-    coverage.mirrored(at).union(&coverage.ledgered(at, ledger))
 }
 
 fn missing(row: &Row) -> Problem {
@@ -229,9 +233,9 @@ fn stale<'a>(
     })
 }
 
-fn uncovered(row: &Row, accounted: &Lines) -> Vec<Problem> {
+fn uncovered(row: &Row) -> Vec<Problem> {
     let symbol = &row.symbol;
-    let lines = symbol.code().minus(accounted);
+    let lines = symbol.code().minus(&row.mirrored).minus(&row.ledgered);
     lines
         .ranges()
         .into_iter()
@@ -244,7 +248,29 @@ fn uncovered(row: &Row, accounted: &Lines) -> Vec<Problem> {
         .collect()
 }
 
-fn totals(index: &Index, rows: &[Row]) -> Totals {
+/// A ledger that explains away much of the C is no port.
+fn too_much_ledger(lines: LineCount) -> Option<Problem> {
+    (lines.ledger * 100 >= lines.all * LEDGER_LIMIT && lines.ledger > 0).then(|| {
+        let message = format!(
+            "the ledger accounts for {} of {} code lines; it has to stay under {LEDGER_LIMIT} %",
+            lines.ledger, lines.all
+        );
+        Problem::new(Ledger::path(), 1, message)
+    })
+}
+
+/// Markers say why, not only where.
+fn unexplained(files: &[RustFile]) -> impl Iterator<Item = Problem> + '_ {
+    files.iter().flat_map(|file| {
+        let silent = file.markers.iter().filter(|marker| marker.why.is_empty());
+        silent.map(|marker| {
+            let message = "this marker gives no reason; write `// L95-L102: why`";
+            Problem::new(&file.path, marker.at, message)
+        })
+    })
+}
+
+fn totals(rows: &[Row], declared: &[LineCount]) -> Totals {
     let mut totals = Totals { symbols: rows.len(), ..Totals::default() };
     for row in rows {
         match row.status {
@@ -254,7 +280,13 @@ fn totals(index: &Index, rows: &[Row]) -> Totals {
         }
         totals.lines = totals.lines + row.lines;
     }
-    for declaration in &index.declarations {
+    totals.lines = declared.iter().fold(totals.lines, |sum, count| sum + *count);
+    totals
+}
+
+/// A declaration is accounted for with its definition.
+fn declared(index: &Index, rows: &[Row]) -> Vec<LineCount> {
+    let count = |declaration: &Declaration| {
         let all = declaration.lines.len();
         let mut count = LineCount { all, ..LineCount::default() };
         match definition(rows, &declaration.name).map(|row| row.status) {
@@ -262,9 +294,9 @@ fn totals(index: &Index, rows: &[Row]) -> Totals {
             Some(Status::Ledger) => count.ledger = all,
             Some(Status::Missing) | None => {}
         }
-        totals.lines = totals.lines + count;
-    }
-    totals
+        count
+    };
+    index.declarations.iter().map(count).collect()
 }
 
 /// What a prototype announces; a macro of the same name only redirects to it.

@@ -6,19 +6,19 @@ use crate::parity::problem::Problem;
 use crate::parity::rust::{Anchor, RustFile};
 
 /// An anchor and what it names.
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Index into the Rust files, and into that file's anchors.
-    pub(super) file: usize,
-    pub(super) anchor: usize,
+    pub(crate) file: usize,
+    pub(crate) anchor: usize,
     /// Index into [`Index::symbols`].
-    pub(super) symbol: usize,
+    pub(crate) symbol: usize,
     /// The field or enumerator, if it names one.
-    pub(super) member: Option<String>,
+    pub(crate) member: Option<String>,
 }
 
 /// Anchors whose symbol is clear, and one problem for each that is wrong in some way. An anchor
 /// may be both: one with an outdated line still says what it mirrors.
-pub(super) fn resolve(index: &Index, files: &[RustFile]) -> (Vec<Target>, Vec<Problem>) {
+pub(crate) fn resolve(index: &Index, files: &[RustFile]) -> (Vec<Target>, Vec<Problem>) {
     let mut targets = Vec::new();
     let mut problems = Vec::new();
     for (file, rust) in files.iter().enumerate() {

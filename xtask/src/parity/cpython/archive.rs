@@ -12,6 +12,15 @@ use super::source::text;
 
 /// The wanted files of the tarball, by path below its top folder.
 pub(super) fn read(path: &Path, wanted: &[&str]) -> Result<BTreeMap<String, String>> {
+    members(open(path)?, wanted).with_context(|| damaged(path))
+}
+
+pub(crate) fn damaged(path: &Path) -> String {
+    format!("{}: cannot be unpacked, truncated or damaged; download it again", path.display())
+}
+
+/// The tar stream inside the tarball.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + '_>> {
     let shown = path.display();
     let mut file = File::open(path).with_context(|| format!("{shown}: cannot read it"))?;
     let mut magic = Vec::new();
@@ -19,7 +28,7 @@ pub(super) fn read(path: &Path, wanted: &[&str]) -> Result<BTreeMap<String, Stri
     file.seek(SeekFrom::Start(0))?;
 
     let file = BufReader::new(Impatient::new(file, path));
-    let unpacked: Box<dyn Read + '_> = if magic.starts_with(b"\xfd7zXZ\0") {
+    Ok(if magic.starts_with(b"\xfd7zXZ\0") {
         Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file))
     } else if magic.starts_with(b"\x1f\x8b") {
         Box::new(flate2::bufread::MultiGzDecoder::new(file))
@@ -27,9 +36,6 @@ pub(super) fn read(path: &Path, wanted: &[&str]) -> Result<BTreeMap<String, Stri
         Box::new(file)
     } else {
         bail!("{shown}: not a folder, a .tar.xz, a .tgz or a .tar; give a CPython source");
-    };
-    members(unpacked, wanted).with_context(|| {
-        format!("{shown}: cannot be unpacked, truncated or damaged; download it again")
     })
 }
 
@@ -54,7 +60,7 @@ fn members(
     Ok(files)
 }
 
-fn below_top_folder(path: &Path) -> Option<String> {
+pub(crate) fn below_top_folder(path: &Path) -> Option<String> {
     let mut parts = path.strip_prefix(".").unwrap_or(path).components();
     parts.next()?;
     Some(parts.as_path().to_str()?.to_owned())

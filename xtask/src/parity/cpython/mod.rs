@@ -1,6 +1,6 @@
 //! CPython's source: which files the audit covers, and how they are read.
 
-mod archive;
+pub(crate) mod archive;
 mod source;
 
 pub(crate) use source::Source;

@@ -30,7 +30,12 @@ pub(crate) fn build(source: &Source) -> Result<Index> {
         .sort_by(|a, b| (rank(&a.file), a.first, &a.name).cmp(&(rank(&b.file), b.first, &b.name)));
     let declarations = prototypes
         .into_iter()
-        .map(|symbol| Declaration { name: symbol.name, file: symbol.file, lines: symbol.head })
+        .map(|symbol| Declaration {
+            name: symbol.name,
+            file: symbol.file,
+            hash: symbol.hash,
+            lines: symbol.head,
+        })
         .collect();
     Ok(Index { version: source.version.to_string(), symbols, declarations })
 }

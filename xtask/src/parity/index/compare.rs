@@ -1,87 +1,50 @@
 //! Whether an index is what a source really contains.
 
-use std::collections::BTreeMap;
-
-use super::{Index, Symbol};
+use super::{Entry, Index, Pair, pairs};
 use crate::parity::problem::Problem;
 
 /// One problem for each symbol that differs between the committed index and the source's.
 pub(crate) fn drift(index_path: &str, committed: &Index, found: &Index) -> Vec<Problem> {
-    let old = by_key(committed);
-    let new = by_key(found);
-    let mut problems = Vec::new();
-    for (key, symbol) in &new {
-        let say = |message: String| {
-            Problem::new(&symbol.file, symbol.line, message).about(&symbol.file, &symbol.name)
-        };
-        let name = &symbol.name;
-        match old.get(key) {
-            None => problems.push(say(format!("{name} is in this source and not in {index_path}"))),
-            Some(was) if was == symbol => {}
-            Some(was) if was.hash != symbol.hash => {
-                problems.push(say(format!(
-                    "{name} is not the {name} of {index_path}: its text has changed"
-                )));
-            }
-            Some(was) if was.line != symbol.line => {
-                problems.push(say(format!("{name} is at L{} in {index_path}", was.line)));
-            }
-            Some(_) => {
-                problems.push(say(format!("{name} is laid out differently from {index_path}")))
-            }
-        }
-    }
-    for (key, symbol) in &old {
-        if !new.contains_key(key) {
-            let message = format!("{} is in {index_path} and not in this source", symbol.name);
-            problems.push(
-                Problem::new(&symbol.file, symbol.line, message).about(&symbol.file, &symbol.name),
-            );
-        }
-    }
-    problems.extend(declarations(index_path, committed, found));
+    let mut problems: Vec<Problem> = pairs(committed, found)
+        .iter()
+        .filter_map(|pair| {
+            let (entry, message) = differs(index_path, pair)?;
+            let problem = Problem::new(entry.file, entry.line, message);
+            Some(problem.about(entry.file, entry.name))
+        })
+        .collect();
     problems.sort();
     problems
 }
 
-/// File, name, and which of the definitions of that name.
-type Key<'a> = (&'a str, &'a str, usize);
-
-fn by_key(index: &Index) -> BTreeMap<Key<'_>, &Symbol> {
-    let mut count: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    index
-        .symbols
-        .iter()
-        .map(|symbol| {
-            let nth = count.entry((&symbol.file, &symbol.name)).or_default();
-            *nth += 1;
-            ((symbol.file.as_str(), symbol.name.as_str(), *nth), symbol)
-        })
-        .collect()
-}
-
-fn declarations(index_path: &str, committed: &Index, found: &Index) -> Vec<Problem> {
-    let differs = |one: &Index, other: &Index, message: &str| -> Vec<Problem> {
-        one.declarations
-            .iter()
-            .filter(|declaration| !other.declarations.contains(declaration))
-            .map(|declaration| {
-                let line = declaration.lines.first().unwrap_or(1);
-                Problem::new(
-                    &declaration.file,
-                    line,
-                    format!("the declaration of {} {message}", declaration.name),
-                )
-                .about(&declaration.file, &declaration.name)
-            })
-            .collect()
+fn differs<'a>(index_path: &str, pair: &'a Pair<'a>) -> Option<(&'a Entry<'a>, String)> {
+    let said = |entry: &Entry| match entry.symbol {
+        Some(_) => entry.name.to_owned(),
+        None => format!("the declaration of {}", entry.name),
     };
-    let mut problems =
-        differs(found, committed, &format!("is in this source and not in {index_path}"));
-    problems.extend(differs(
-        committed,
-        found,
-        &format!("is in {index_path} and not in this source"),
-    ));
-    problems
+    match (&pair.old, &pair.new) {
+        (None, Some(new)) => {
+            Some((new, format!("{} is in this source and not in {index_path}", said(new))))
+        }
+        (Some(old), None) => {
+            Some((old, format!("{} is in {index_path} and not in this source", said(old))))
+        }
+        (Some(old), Some(new)) if old.hash != new.hash => Some((
+            new,
+            format!("{} is not the one of {index_path}: its text has changed", said(new)),
+        )),
+        (Some(old), Some(new)) if old.file != new.file => {
+            Some((new, format!("{} is in {} in {index_path}", said(new), old.file)))
+        }
+        (Some(old), Some(new)) if old.line != new.line => {
+            Some((new, format!("{} is at L{} in {index_path}", said(new), old.line)))
+        }
+        (Some(old), Some(new))
+            if !old.stands_where(new)
+                || old.symbol.map(|symbol| symbol.kind) != new.symbol.map(|symbol| symbol.kind) =>
+        {
+            Some((new, format!("{} is laid out differently from {index_path}", said(new))))
+        }
+        _ => None,
+    }
 }

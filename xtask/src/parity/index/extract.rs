@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
-use tree_sitter::{Node, Parser};
+use tree_sitter::{Node, Parser, Point, Range, Tree};
 
 use super::lexical::Text;
 use super::{Kind, Member, Symbol};
@@ -21,10 +21,37 @@ pub(super) fn extract(file: &str, source: &str) -> Result<Contents> {
     let parsed = text.for_parser();
     let mut parser = Parser::new();
     parser.set_language(&tree_sitter_c::LANGUAGE.into()).context("the C grammar")?;
-    let tree = parser.parse(&parsed, None).context("the C parser gave up")?;
+    // Item by item: what the parser cannot make sense of is then one item and not the rest of
+    // the file.
+    let mut trees: Vec<Tree> = Vec::new();
+    for range in ranges(&parsed, &text.cuts()) {
+        parser.set_included_ranges(&[range]).context("the C parser's ranges")?;
+        trees.push(parser.parse(&parsed, None).context("the C parser gave up")?);
+    }
     let mut file = File { path: file, text: &text, source: &parsed, contents: Contents::default() };
-    file.items(tree.root_node());
+    trees.iter().for_each(|tree| file.items(tree.root_node()));
+    file.leftovers();
     Ok(file.contents)
+}
+
+fn ranges(source: &str, cuts: &[usize]) -> Vec<Range> {
+    let mut ranges = Vec::new();
+    let mut start = (0, Point::new(0, 0));
+    for cut in cuts.iter().copied().chain([source.len()]) {
+        let rows = source.as_bytes()[start.0..cut].iter().filter(|byte| **byte == b'\n').count();
+        let column = cut - source[..cut].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = (cut, Point::new(start.1.row + rows, column));
+        if start.0 < cut {
+            ranges.push(Range {
+                start_byte: start.0,
+                end_byte: end.0,
+                start_point: start.1,
+                end_point: end.1,
+            });
+        }
+        start = end;
+    }
+    ranges
 }
 
 struct File<'a> {
@@ -81,7 +108,8 @@ impl<'a> File<'a> {
         let Some(name) = innermost(declarator) else { return self.other(node) };
         let initialised = declarator.kind() == "init_declarator";
         let is_extern = self.specifiers(node).contains(&"extern");
-        if contains_kind(declarator, "function_declarator") || (is_extern && !initialised) {
+        let function = contains_kind(declarator, "function_declarator");
+        if !initialised && (function || is_extern) {
             return self.declared(node, self.str(name));
         }
         let kind = if contains_kind(declarator, "array_declarator") {
@@ -170,15 +198,33 @@ impl<'a> File<'a> {
         self.symbol(node, Kind::Macro, self.str(name), first_line(node));
     }
 
-    /// Nothing may go unseen: what has no name of its own goes by its first word.
+    /// Nothing may go unseen: what the parser cannot make sense of goes by the name of the
+    /// function that it declares, or else by its first word.
     fn other(&mut self, node: Node<'a>) {
-        if self.text.code_lines(first_line(node), last_line(node)).is_empty() || node.kind() == ";"
-        {
+        let (first, last) = (first_line(node), last_line(node));
+        if self.text.code_lines(first, last).is_empty() || node.kind() == ";" {
             return;
         }
-        let word = self.str(node).split(|c: char| !c.is_alphanumeric() && c != '_');
-        let name = word.into_iter().find(|word| !word.is_empty()).unwrap_or("?");
-        self.symbol(node, Kind::Other, name, first_line(node));
+        let declarator = first_of_kind(node, "function_declarator").and_then(innermost);
+        match declarator {
+            Some(name) => self.symbol(node, Kind::Other, self.str(name), first_line(name)),
+            None => self.symbol(node, Kind::Other, first_word(self.str(node)), first),
+        };
+    }
+
+    /// Code that is in no item so far.
+    fn leftovers(&mut self) {
+        let mut left = self.text.code_lines(1, self.text.last_line());
+        let contents = &self.contents;
+        for symbol in contents.symbols.iter().chain(&contents.declarations) {
+            left = left.minus(&symbol.code());
+        }
+        for (first, last) in left.ranges() {
+            let name = first_word(self.text.line(first));
+            let symbol = self.lines(first, last, Kind::Other, name, first);
+            self.contents.symbols.push(symbol);
+        }
+        self.contents.symbols.sort_by_key(|symbol| symbol.first);
     }
 
     fn symbol(&mut self, node: Node<'a>, kind: Kind, name: &str, line: u32) -> &mut Symbol {
@@ -194,7 +240,10 @@ impl<'a> File<'a> {
     }
 
     fn describe(&self, node: Node<'a>, kind: Kind, name: &str, line: u32) -> Symbol {
-        let (first, last) = (first_line(node), last_line(node));
+        self.lines(first_line(node), last_line(node), kind, name, line)
+    }
+
+    fn lines(&self, first: u32, last: u32, kind: Kind, name: &str, line: u32) -> Symbol {
         let head = if kind == Kind::Macro {
             self.text.macro_lines(first, last)
         } else {
@@ -253,6 +302,20 @@ fn contains_kind(declarator: Node<'_>, kind: &str) -> bool {
         node = current.child_by_field_name("declarator");
     }
     false
+}
+
+fn first_of_kind<'a>(node: Node<'a>, kind: &str) -> Option<Node<'a>> {
+    if node.kind() == kind {
+        return Some(node);
+    }
+    let mut cursor = node.walk();
+    let children: Vec<Node<'a>> = node.children(&mut cursor).collect();
+    children.into_iter().find_map(|child| first_of_kind(child, kind))
+}
+
+fn first_word(text: &str) -> &str {
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.find(|word| !word.is_empty()).unwrap_or("?")
 }
 
 fn is_tagged(node: Node<'_>) -> bool {

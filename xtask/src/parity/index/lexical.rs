@@ -6,7 +6,7 @@
 
 use super::super::lines::Lines;
 
-pub(super) struct Text {
+pub(crate) struct Text {
     /// The source with each comment turned into spaces; as long as the source, line for line.
     bare: String,
     /// Start of each line.
@@ -16,7 +16,7 @@ pub(super) struct Text {
 }
 
 impl Text {
-    pub(super) fn new(source: &str) -> Self {
+    pub(crate) fn new(source: &str) -> Self {
         let bare = without_comments(source);
         let starts: Vec<usize> =
             std::iter::once(0).chain(bare.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -54,18 +54,19 @@ impl Text {
     }
 
     /// The 1-based line, without its comments.
-    pub(super) fn line(&self, line: u32) -> &str {
+    pub(crate) fn line(&self, line: u32) -> &str {
         let at = line as usize - 1;
         let end = self.starts.get(at + 1).map_or(self.bare.len(), |next| next - 1);
         &self.bare[self.starts[at]..end]
     }
 
     /// What the parser gets to see. The conditionals are blanked, so that it reads every branch
-    /// and no `#if` around half a statement derails it.
+    /// and no `#if` around half a statement derails it; of branches that open or close a block
+    /// the first stands for all, or the block would be opened twice.
     pub(super) fn for_parser(&self) -> String {
         let mut text = self.bare.clone().into_bytes();
         let mut blank_directive = false;
-        for at in 0..self.starts.len() {
+        for (at, alternative) in self.alternatives().into_iter().enumerate() {
             let line = self.line(at as u32 + 1);
             let continued = at > 0 && self.directive[at - 1] && self.directive[at] && {
                 self.line(at as u32).trim_end().ends_with('\\')
@@ -73,13 +74,78 @@ impl Text {
             if !continued {
                 blank_directive = self.directive[at] && is_conditional(line);
             }
-            if blank_directive || self.hidden[at] {
+            if blank_directive || self.hidden[at] || alternative {
                 let start = self.starts[at];
                 text[start..start + line.len()].fill(b' ');
             }
         }
         // Only whole lines were filled, so this is UTF-8 still.
         String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The lines in second and further branches of a conditional whose branches do not all close
+    /// what they open.
+    fn alternatives(&self) -> Vec<bool> {
+        struct Group {
+            /// First line of each branch, and brackets that it opens and does not close.
+            branches: Vec<(usize, i32)>,
+        }
+        let mut alternatives = vec![false; self.starts.len()];
+        let mut groups: Vec<Group> = Vec::new();
+        for at in 0..self.starts.len() {
+            let line = self.line(at as u32 + 1);
+            if !self.directive[at] {
+                if let Some((_, depth)) =
+                    groups.last_mut().and_then(|group| group.branches.last_mut())
+                {
+                    *depth += opened(line);
+                }
+                continue;
+            }
+            match directive(line) {
+                word if word.starts_with("if") => groups.push(Group { branches: vec![(at, 0)] }),
+                word if word.starts_with("el") => {
+                    if let Some(group) = groups.last_mut() {
+                        group.branches.push((at, 0));
+                    }
+                }
+                "endif" => {
+                    let Some(group) = groups.pop() else { continue };
+                    let first = group.branches[0].1;
+                    if group.branches.iter().any(|(_, depth)| *depth != 0) {
+                        let second = group.branches.get(1).map_or(at, |(start, _)| *start);
+                        alternatives[second..at].fill(true);
+                    }
+                    // To what is around it, the group is its first branch.
+                    let around = groups.last_mut().and_then(|group| group.branches.last_mut());
+                    if let Some((_, depth)) = around {
+                        *depth += first;
+                    }
+                }
+                _ => {}
+            }
+        }
+        alternatives
+    }
+
+    /// Where top-level items end, in the house style of the C: a brace in the first column closes
+    /// one, whatever the parser makes of what is above it. Byte offsets behind these lines.
+    pub(super) fn cuts(&self) -> Vec<usize> {
+        let last = self.starts.len() as u32;
+        (1..=last)
+            .filter(|line| {
+                let text = self.line(*line).trim_end();
+                !self.directive[*line as usize - 1]
+                    && text.starts_with('}')
+                    && text.ends_with(['}', ';'])
+            })
+            .map(|line| self.starts.get(line as usize).copied().unwrap_or(self.bare.len()))
+            .collect()
+    }
+
+    /// How many lines there are.
+    pub(super) fn last_line(&self) -> u32 {
+        self.starts.len() as u32
     }
 
     /// Code lines of `first..=last`.
@@ -100,8 +166,14 @@ impl Text {
         !self.hidden[line as usize - 1] && !matches!(text, "" | "{" | "}" | "};" | "},")
     }
 
+    /// How much there is on a line besides white space and comments. Equal texts in different
+    /// layouts have the same of it, in the same order.
+    pub(crate) fn ink(&self, line: u32) -> usize {
+        self.normalised(line, line).chars().filter(|c| !c.is_whitespace()).count()
+    }
+
     /// The lines' tokens with the least white space that keeps them apart.
-    pub(super) fn normalised(&self, first: u32, last: u32) -> String {
+    pub(crate) fn normalised(&self, first: u32, last: u32) -> String {
         let mut out = String::new();
         let mut gap = false;
         let mut quote: Option<char> = None;
@@ -156,8 +228,36 @@ fn would_merge(before: char, after: char) -> bool {
 }
 
 fn is_conditional(line: &str) -> bool {
+    ["if", "el", "endif"].iter().any(|start| directive(line).starts_with(start))
+}
+
+/// `ifdef` of `#  ifdef X`.
+fn directive(line: &str) -> &str {
     let word = line.trim_start().trim_start_matches('#').trim_start();
-    ["if", "el", "endif"].iter().any(|start| word.starts_with(start))
+    &word[..word.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(word.len())]
+}
+
+/// Brackets that a line opens and does not close, strings aside.
+fn opened(line: &str) -> i32 {
+    let mut depth = 0;
+    let mut quote: Option<char> = None;
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        match quote {
+            Some(_) if c == '\\' => {
+                chars.next();
+            }
+            Some(open) if c == open => quote = None,
+            Some(_) => {}
+            None => match c {
+                '"' | '\'' => quote = Some(c),
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => depth -= 1,
+                _ => {}
+            },
+        }
+    }
+    depth
 }
 
 fn without_comments(source: &str) -> String {
@@ -233,6 +333,22 @@ mod tests {
     fn the_parser_sees_every_branch() {
         let text = Text::new("#if A\nint a;\n#else\nint b;\n#endif\n#define M 1\n");
         assert_eq!(text.for_parser(), "     \nint a;\n     \nint b;\n      \n#define M 1\n");
+    }
+
+    #[test]
+    fn of_branches_that_open_a_block_the_parser_sees_the_first() {
+        let text = Text::new("#if A\nif (a) {\n#elif B\nif (b) {\n#else\n{\n#endif\n}\n");
+        let seen = text.for_parser();
+        let lines: Vec<&str> = seen.lines().map(str::trim).collect();
+        assert_eq!(lines, ["", "if (a) {", "", "", "", "", "", "}"]);
+        assert_eq!(text.code_lines(1, 8).to_string(), "2 4");
+    }
+
+    #[test]
+    fn a_brace_in_the_first_column_ends_an_item() {
+        let source = "f {\n  }\n}\nt = {\n{\n},\n};\n#define M \\\n}\n} T;\n";
+        let ends = [3, 7, 10].map(|line| source.match_indices('\n').nth(line - 1).unwrap().0 + 1);
+        assert_eq!(Text::new(source).cuts(), ends);
     }
 
     #[test]

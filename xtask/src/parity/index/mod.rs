@@ -6,6 +6,7 @@ mod build;
 mod compare;
 mod extract;
 mod lexical;
+mod pairing;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,8 @@ use crate::workspace::Workspace;
 
 pub(crate) use build::build;
 pub(crate) use compare::drift;
+pub(crate) use lexical::Text;
+pub(crate) use pairing::{Entry, Pair, pairs};
 
 const HEADER: &str = "\
 # The synchronization layer of CPython, symbol by symbol. docs/parity.md explains the fields.
@@ -76,6 +79,7 @@ pub(crate) struct Member {
 pub(crate) struct Declaration {
     pub(crate) name: String,
     pub(crate) file: String,
+    pub(crate) hash: String,
     pub(crate) lines: Lines,
 }
 

@@ -135,6 +135,82 @@ fn assertions_and_what_nobody_can_name_are_not_lost() {
 }
 
 #[test]
+fn functions_behind_macros_and_in_halves() {
+    let source = "Py_NO_INLINE static int\nslow(Door *d)\n{\n}\nEXPORT(void) shown(Door *d)\n{\n}\n\
+                  int UNSANITIZED\nfree(Door *d)\n{\n}\n#ifdef A\nint\nknock(int a)\n#else\nint\nknock(void)\n#endif\n{\n    return 1;\n}\n\
+                  static int __attribute__((noinline))\nhalved(Door *d)\n{\n#if A\n    if (d) {\n#else\n    if (!d) {\n#endif\n        BEGIN(d);\n        END();\n    }\n}\n\
+                  static void (*hook)(int) = NULL;\n";
+    assert_outline(
+        source,
+        &[
+            (Kind::StaticFunction, "slow", 2, 1, 4),
+            (Kind::Function, "shown", 5, 5, 7),
+            (Kind::Function, "free", 9, 8, 11),
+            (Kind::Function, "knock", 14, 13, 21),
+            (Kind::StaticFunction, "halved", 23, 22, 33),
+            (Kind::Constant, "hook", 34, 34, 34),
+        ],
+    );
+    assert_eq!(symbols(source)[4].body.to_string(), "26 28 30-31");
+}
+
+#[test]
+fn what_cannot_be_parsed_is_one_item_and_not_the_rest_of_the_file() {
+    let source = "int before(void)\n{\n    if (x) {\n        y();\n    CLOSE\n}\nint after(void)\n{\n}\n\
+                  @@ ??\n)(\nint last;\n";
+    let found = outline(source);
+    let names: Vec<&str> = found.iter().map(|(_, name, ..)| name.as_str()).collect();
+    assert!(names.starts_with(&["before", "after"]) && names.contains(&"last"), "{names:?}");
+    assert_eq!((found[0].2, found[0].4), (1, 6));
+    assert_eq!((found[1].2, found[1].4), (7, 9));
+}
+
+#[test]
+fn every_code_line_is_in_an_item() {
+    // Nonsense of all kinds, deterministic: a line is taken from here by a simple generator.
+    let lines = [
+        "int f(void)",
+        "{",
+        "}",
+        "};",
+        "#if A",
+        "#else",
+        "#elif B",
+        "#endif",
+        "    if (x) {",
+        "    }",
+        "#define M(x) \\",
+        "    (x)",
+        "MACRO(a, b)",
+        "/* open",
+        "close */",
+        "struct s {",
+        "    int a;",
+        "static int t[] = {",
+        "    1,",
+        "case 1:",
+        "\"unclosed",
+        "extern \"C\" {",
+        "",
+    ];
+    let mut state = 12345_u32;
+    for _ in 0..300 {
+        let source: String = (0..40)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                lines[(state >> 8) as usize % lines.len()].to_owned() + "\n"
+            })
+            .collect();
+        let contents = extract("a.c", &source).unwrap();
+        let mut left = super::Text::new(&source).code_lines(1, 41);
+        for symbol in contents.symbols.iter().chain(&contents.declarations) {
+            left = left.minus(&symbol.code());
+        }
+        assert!(left.is_empty(), "lines {left} of\n{source}");
+    }
+}
+
+#[test]
 fn the_hash_ignores_layout_and_comments_and_nothing_else() {
     let hash = |source: &str| symbols(source)[0].hash.clone();
     let plain = hash("int f(int a) { return a + 1; }\n");

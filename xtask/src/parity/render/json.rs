@@ -48,7 +48,7 @@ fn symbol(row: &Row) -> Value {
         "rust": mirrors,
         "lines": count(row.lines),
         "status": row.status.label().to_lowercase(),
-        "reasons": row.reasons,
+        "reasons": row.postings.iter().map(|posting| &posting.reason).collect::<Vec<_>>(),
     })
 }
 

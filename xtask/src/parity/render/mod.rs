@@ -8,9 +8,8 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::audit::{Audit, Mirror, Row};
+use super::audit::{Audit, Row};
 use super::cli::{AuditArgs, Format};
-use super::cpython::short;
 use super::index::Index;
 use super::narrow::Narrow;
 use super::problem::Problem;
@@ -67,23 +66,13 @@ fn totals(index: &Index, audit: &Audit) -> String {
 }
 
 /// Rounded down: 100 % is said of all and of nothing less.
-fn percent(part: usize, whole: usize) -> String {
+pub(crate) fn percent(part: usize, whole: usize) -> String {
     let tenths = (part * 1000).checked_div(whole).unwrap_or(1000);
     if tenths.is_multiple_of(10) {
         format!("{} %", tenths / 10)
     } else {
         format!("{}.{} %", tenths / 10, tenths % 10)
     }
-}
-
-fn c_place(row: &Row) -> String {
-    format!("{}:{}", short(&row.symbol.file), row.symbol.line)
-}
-
-/// `crates/lock/src/mutex.rs:57` without what all of them have in common.
-fn rust_place(mirror: &Mirror) -> String {
-    let path = mirror.path.strip_prefix("crates/").unwrap_or(&mirror.path);
-    format!("{}:{}", path.replacen("/src/", "/", 1), mirror.line)
 }
 
 fn covered(row: &Row) -> String {

@@ -4,12 +4,13 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Marker, RustFile, Tag};
+use super::{Marker, Range, RustFile, Tag};
 
-/// `// L95-L102: why`, `// L95, L97-L98: why`, `// lock.h:L45: why`.
+/// `// L95-L102: why`, `// L95, L97-L98: why`, `// lock.h:L45: why`, `// L95?: why`. The groups
+/// are the file, the ranges and the rest.
 static MARKER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r"^[ \t]*// ?(?:([A-Za-z0-9_/]+\.[ch]):)?(L[0-9]{1,6}(?:-L[0-9]{1,6})?(?:, ?L[0-9]{1,6}(?:-L[0-9]{1,6})?)*)(.*)$",
+        r"^[ \t]*// ?(?:([A-Za-z0-9_/]+\.[ch]):)?(L[0-9]{1,6}(?:-L[0-9]{1,6})?\??(?:, ?L[0-9]{1,6}(?:-L[0-9]{1,6})?\??)*)(.*)$",
     )
     .expect("a valid pattern")
 });
@@ -26,13 +27,20 @@ pub(super) fn scan(file: &mut RustFile, text: &str) {
             let group = |at: usize| parts.get(at).map_or("", |part| part.as_str());
             let rest = group(3);
             match (ranges(group(2)), rest.is_empty() || rest.starts_with(':')) {
-                (Some(ranges), true) => file.markers.push(Marker {
-                    at: line,
-                    file: parts.get(1).map(|part| part.as_str().to_owned()),
-                    ranges,
-                    why: rest.trim_start_matches(':').trim().to_owned(),
-                }),
-                _ => file.odd_marker(line, text.trim()),
+                (Some(ranges), true) => {
+                    let (out_of_order, why) = reason(rest);
+                    file.markers.push(Marker {
+                        at: line,
+                        file: parts.get(1).map(|part| part.as_str().to_owned()),
+                        ranges,
+                        out_of_order,
+                        why: why.to_owned(),
+                    });
+                }
+                _ => file.complain(
+                    line,
+                    format!("not a marker: `{}`; the form is `// L95-L102: why`", text.trim()),
+                ),
             }
         }
         if let Some(parts) = TAG.captures(text) {
@@ -53,14 +61,47 @@ pub(super) fn scan(file: &mut RustFile, text: &str) {
     }
 }
 
-fn ranges(text: &str) -> Option<Vec<(u32, u32)>> {
-    text.split(',')
-        .map(|part| {
-            let part = part.trim();
-            let (first, last) = part.split_once('-').unwrap_or((part, part));
-            let number = |text: &str| text.strip_prefix('L')?.parse::<u32>().ok();
-            let (first, last) = (number(first)?, number(last)?);
-            (0 < first && first <= last).then_some((first, last))
-        })
-        .collect()
+/// Where in a line the parts of its marker stand.
+pub(crate) struct MarkerParts {
+    pub(crate) file: Option<std::ops::Range<usize>>,
+    pub(crate) ranges: Vec<std::ops::Range<usize>>,
+}
+
+pub(crate) fn marker_parts(line: &str) -> Option<MarkerParts> {
+    let parts = MARKER.captures(line)?;
+    let all = parts.get(2)?;
+    let mut ranges = Vec::new();
+    let mut start = all.start();
+    for part in all.as_str().split(',') {
+        let lead = part.len() - part.trim_start().len();
+        ranges.push(start + lead..start + part.len());
+        start += part.len() + 1;
+    }
+    Some(MarkerParts { file: parts.get(1).map(|file| file.range()), ranges })
+}
+
+/// Whether a marker says that it is out of order, and what else it says.
+fn reason(rest: &str) -> (bool, &str) {
+    let text = rest.trim_start_matches(':').trim();
+    match text.strip_prefix("out of order") {
+        Some(more) if more.is_empty() || more.starts_with([':', ',', ';']) => {
+            (true, more.trim_start_matches([':', ',', ';']).trim())
+        }
+        _ => (false, text),
+    }
+}
+
+fn ranges(text: &str) -> Option<Vec<Range>> {
+    text.split(',').map(|part| range(part.trim())).collect()
+}
+
+fn range(text: &str) -> Option<Range> {
+    let (numbers, unplaced) = match text.strip_suffix('?') {
+        Some(numbers) => (numbers, true),
+        None => (text, false),
+    };
+    let (first, last) = numbers.split_once('-').unwrap_or((numbers, numbers));
+    let number = |text: &str| text.strip_prefix('L')?.parse::<u32>().ok();
+    let (first, last) = (number(first)?, number(last)?);
+    (0 < first && first <= last).then_some(Range { first, last, unplaced })
 }

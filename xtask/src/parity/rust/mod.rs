@@ -4,12 +4,16 @@ mod comments;
 mod docs;
 mod items;
 
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::lines::Lines;
 use super::problem::Problem;
 use crate::workspace::Workspace;
+
+pub(crate) use comments::marker_parts;
 
 /// One source file of one crate.
 #[derive(Debug)]
@@ -21,10 +25,8 @@ pub(crate) struct RustFile {
     pub(crate) anchors: Vec<Anchor>,
     pub(crate) markers: Vec<Marker>,
     pub(crate) tags: Vec<Tag>,
-    /// Lines that mean to be an anchor or a tag and are not in the exact form.
+    /// Lines that mean to be an anchor, a marker or a tag and are not in the exact form.
     pub(crate) malformed: Vec<Problem>,
-    /// The same for markers.
-    pub(crate) odd_markers: Vec<Problem>,
 }
 
 /// Anything that an anchor can stand on.
@@ -58,9 +60,20 @@ pub(crate) struct Marker {
     /// `lock.h` or a path, where the item mirrors several C files and the numbers alone do not
     /// say which: `// lock.h:L45-L48: …`
     pub(crate) file: Option<String>,
-    pub(crate) ranges: Vec<(u32, u32)>,
-    /// What it says, without the numbers.
+    pub(crate) ranges: Vec<Range>,
+    /// `// L95: out of order: …`, where Rust does it in another order than C.
+    pub(crate) out_of_order: bool,
+    /// What it says, without the numbers and without "out of order".
     pub(crate) why: String,
+}
+
+/// Some C lines that a marker names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// `L95-L97?`: numbers of an earlier version, which `bless` could not carry over.
+    pub(crate) unplaced: bool,
 }
 
 /// `// Deviation D07: …`
@@ -68,6 +81,23 @@ pub(crate) struct Marker {
 pub(crate) struct Tag {
     pub(crate) id: String,
     pub(crate) at: u32,
+}
+
+impl Range {
+    pub(crate) fn lines(self) -> Lines {
+        (self.first..=self.last).collect()
+    }
+}
+
+/// As markers write it.
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "L{}", self.first)?;
+        if self.first < self.last {
+            write!(f, "-L{}", self.last)?;
+        }
+        if self.unplaced { f.write_str("?") } else { Ok(()) }
+    }
 }
 
 impl RustFile {
@@ -86,7 +116,6 @@ impl RustFile {
             markers: Vec::new(),
             tags: Vec::new(),
             malformed: Vec::new(),
-            odd_markers: Vec::new(),
         };
         docs::scan(&mut file, tokens);
         comments::scan(&mut file, text);
@@ -102,6 +131,11 @@ impl RustFile {
         around.into_iter()
     }
 
+    /// The innermost item with an anchor around a line: what a marker there belongs to.
+    pub(crate) fn mirroring(&self, line: u32) -> Option<usize> {
+        self.enclosing(line).find(|item| self.anchors_of(*item).next().is_some())
+    }
+
     pub(crate) fn anchors_of(&self, item: usize) -> impl Iterator<Item = &Anchor> {
         self.anchors.iter().filter(move |anchor| anchor.item == item)
     }
@@ -109,11 +143,6 @@ impl RustFile {
     fn complain(&mut self, line: u32, message: impl Into<String>) {
         let problem = Problem::new(&self.path, line, message);
         self.malformed.push(problem);
-    }
-
-    fn odd_marker(&mut self, line: u32, text: &str) {
-        let message = format!("not a marker: `{text}`; the form is `// L95-L102: why`");
-        self.odd_markers.push(Problem::new(&self.path, line, message));
     }
 }
 

@@ -1,4 +1,4 @@
-use super::RustFile;
+use super::{Range, RustFile};
 
 fn parse(text: &str) -> RustFile {
     RustFile::parse("a.rs", text).unwrap()
@@ -87,18 +87,34 @@ fn reads_markers() {
     let markers: Vec<_> = file
         .markers
         .iter()
-        .map(|m| (m.at, m.file.as_deref(), m.ranges.as_slice(), m.why.as_str()))
+        .map(|m| (m.at, m.file.as_deref(), numbers(&m.ranges), m.why.as_str()))
         .collect();
     assert_eq!(
         markers,
         [
-            (2, None, &[(95, 102)][..], "first waiter"),
-            (3, None, &[(7, 7), (9, 11)][..], ""),
-            (4, Some("lock.h"), &[(45, 45)][..], "fast"),
+            (2, None, vec![(95, 102, false)], "first waiter"),
+            (3, None, vec![(7, 7, false), (9, 11, false)], ""),
+            (4, Some("lock.h"), vec![(45, 45, false)], "fast"),
         ]
     );
-    let odd: Vec<u32> = file.odd_markers.iter().map(|problem| problem.line).collect();
+    let odd: Vec<u32> = file.malformed.iter().map(|problem| problem.line).collect();
     assert_eq!(odd, [5, 7]);
+}
+
+fn numbers(ranges: &[Range]) -> Vec<(u32, u32, bool)> {
+    ranges.iter().map(|range| (range.first, range.last, range.unplaced)).collect()
+}
+
+#[test]
+fn reads_what_markers_say_about_themselves() {
+    let file = parse(
+        "fn f() {\n    // L7: out of order: the clock first\n    // L8: out of order\n    // L9: out of orderly\n    // L3-L4?, L10: lost\n}\n",
+    );
+    let said: Vec<_> = file.markers.iter().map(|m| (m.out_of_order, m.why.as_str())).collect();
+    let expected =
+        [(true, "the clock first"), (true, ""), (false, "out of orderly"), (false, "lost")];
+    assert_eq!(said, expected);
+    assert_eq!(numbers(&file.markers[3].ranges), [(3, 4, true), (10, 10, false)]);
 }
 
 #[test]
