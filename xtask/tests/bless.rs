@@ -312,6 +312,13 @@ fn what_it_cannot_start_from() {
         run("other", "next").error(),
         "other: not the source that parity/cpython-3.13.15.toml was made from; give CPython 3.13.15 as --from"
     );
+    // The right version, and another text: somebody's working tree.
+    fixture.write_cpython("touched", "3.13.15");
+    fixture.edit("touched/Python/lock.c", "return -1", "return -7");
+    assert_eq!(
+        run("touched", "next").error(),
+        "touched: not the source that parity/cpython-3.13.15.toml was made from; give CPython 3.13.15 as --from"
+    );
     assert!(run("cpython", "nowhere").error().starts_with("nowhere: no such file or folder; "));
     assert_eq!(workspace(&fixture), before);
 

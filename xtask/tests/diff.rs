@@ -125,6 +125,27 @@ fn what_went_to_another_file_has_moved() {
 }
 
 #[test]
+fn an_assertion_is_known_by_its_text() {
+    let fixture = pair();
+    let assertion = "static_assert(sizeof(int) == 4, \"small\");\n";
+    fixture.edit("cpython/Python/lock.c", "struct waiter", &format!("{assertion}struct waiter"));
+    fixture.edit(
+        "next/Include/cpython/lock.h",
+        "PyAPI_FUNC(int)",
+        &format!("{assertion}PyAPI_FUNC(int)"),
+    );
+    let text = diff(&fixture, 0);
+    assert!(
+        text.contains("  Python/lock.c -> Include/cpython/lock.h:\n    static_assert L13\n"),
+        "{text}"
+    );
+
+    fixture.edit("next/Include/cpython/lock.h", "== 4", "== 8");
+    let text = diff(&fixture, 1);
+    assert!(totals(&text).ends_with("0 changed, 1 added, 1 removed"), "{text}");
+}
+
+#[test]
 fn functions_in_another_order_have_moved() {
     let fixture = pair();
     let text = fixture.read(LOCK_C);

@@ -3,10 +3,10 @@
 //! Linked in place of these three objects, they make a free-threaded CPython 3.13 run on pysync:
 //! `cargo xtask cpython` builds one, and `docs/drop-in.md` says how. Linked into another program
 //! with `include/pysync.h`, they are the same locks for C. Either way the program around them
-//! brings the functions of [`imports`]: what a lock asks of a runtime.
+//! brings the functions of `imports`: what a lock asks of a runtime.
 //!
 //! Nothing here decides anything: each symbol is one call into the layers with the runtime
-//! [`CPython`](runtime::CPython). `docs/abi.md` lists them.
+//! `runtime::CPython`. `docs/abi.md` lists them.
 //!
 //! # Rules of the house
 //! The symbols are called before the interpreter is initialised, without a thread state, from
