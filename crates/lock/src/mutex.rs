@@ -302,7 +302,7 @@ impl Mutex {
             }
 
             // L88-L93: held, and nobody has parked yet: it may be quicker to yield.
-            if v & HAS_PARKED == 0 && spin_count < MAX_SPIN_COUNT {
+            if v & HAS_PARKED == 0 && spin_count != MAX_SPIN_COUNT {
                 yield_now();
                 spin_count += 1;
                 continue;

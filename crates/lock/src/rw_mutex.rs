@@ -3,7 +3,9 @@ use std::ptr;
 
 use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
 use pysync_parking_lot::primitive::const_fn;
-use pysync_parking_lot::{Deadline, Native, Runtime, park_until_in, unpark_all, unpark_all_with};
+use pysync_parking_lot::{
+    Deadline, Native, Runtime, park_until_in, unpark_all, unpark_all_with_args,
+};
 
 /// A writer holds the lock.
 ///
@@ -16,6 +18,10 @@ const READER_SHIFT: u32 = 2;
 const ONE_READER: usize = 1 << READER_SHIFT;
 /// CPython: Python/lock.c:L410 _Py_RWMUTEX_MAX_READERS
 const MAX_READERS: usize = usize::MAX >> READER_SHIFT;
+
+/// What a thread parks with, for the last reader to tell who waits.
+const READER: *mut () = ptr::null_mut();
+const WRITER: *mut () = ptr::without_provenance_mut(1);
 
 /// A readers-writer lock of one word that prefers writers.
 ///
@@ -93,7 +99,7 @@ impl RwMutex {
             bits = actual;
             // L441-L453: a writer holds the lock or waits for it; wait behind it.
             if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
-                bits = self.set_parked_and_wait::<R>(bits);
+                bits = self.set_parked_and_wait::<R>(bits, READER);
             }
         }
     }
@@ -159,15 +165,17 @@ impl RwMutex {
             }
             // L474-L477: the last reader, and somebody waits.
             if bits == ONE_READER | HAS_PARKED {
-                // Deviation D06: the last reader leaves under the bucket lock. C subtracts first
-                // and wakes second, and where there is nobody to wake, as in the child of a
-                // fork, the word keeps saying that a writer is on its way.
+                // Deviation D06: the last reader leaves under the bucket lock, and only a writer
+                // that it wakes is on its way. C subtracts first and wakes second, and where no
+                // writer is there to be woken, as in the child of a fork, the word keeps
+                // everybody waiting for one. A writer that is about to park finds the word
+                // changed and tries again.
                 // No one else changes the word: whoever waits has parked or is about to, whoever
                 // comes waits, and only a writer clears the bit. So the exchange fails only for
                 // a reader too many, and the next turn says so.
                 let mut released = false;
-                unpark_all_with(&raw const self.bits, |any| {
-                    let left = if any { HAS_PARKED } else { 0 };
+                unpark_all_with_args(&raw const self.bits, |mut woken| {
+                    let left = if woken.any(|who| who == WRITER) { HAS_PARKED } else { 0 };
                     // Ordering: Release pairs with the Acquire of the next lock.
                     released = self
                         .bits
@@ -215,7 +223,7 @@ impl RwMutex {
             bits = actual;
             // L496-L497: readers or a writer hold it.
             if bits & !HAS_PARKED != 0 {
-                bits = self.set_parked_and_wait::<R>(bits);
+                bits = self.set_parked_and_wait::<R>(bits, WRITER);
             }
         }
     }
@@ -314,7 +322,7 @@ impl RwMutex {
     /// CPython: Python/lock.c:L413 rwmutex_set_parked_and_wait
     #[doc(alias = "rwmutex_set_parked_and_wait")]
     #[cold]
-    fn set_parked_and_wait<R: Runtime>(&self, bits: usize) -> usize {
+    fn set_parked_and_wait<R: Runtime>(&self, bits: usize, who: *mut ()) -> usize {
         // L415-L423: the first to park announces it.
         if bits & HAS_PARKED == 0 {
             // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
@@ -329,7 +337,7 @@ impl RwMutex {
         }
         // L425: however the wait ends, look again.
         let expected = bits | HAS_PARKED;
-        park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, ptr::null_mut(), true);
+        park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, who, true);
         // L426: whoever woke us has changed the word.
         // Ordering: Relaxed, a hint again.
         self.bits.load(Ordering::Relaxed)

@@ -115,7 +115,6 @@ fn a_thousand_children_use_the_locks_that_others_are_parked_on() {
 /// there before the last one leaves wait behind it, as the word tells them to, and must not wait
 /// for it for good.
 #[test]
-#[ignore = "hangs: the last reader cannot tell a reader in the queue from a writer yet"]
 fn d06_readers_of_a_child_get_past_a_writer_that_is_gone() {
     let _watchdog = watchdog();
     register_fork_handler();

@@ -58,7 +58,8 @@ pub use deadline::{Deadline, monotonic_now};
 pub use fork::{after_fork, register_fork_handler};
 pub use park_word::ParkWord;
 pub use parking_lot::{
-    ParkStatus, Unparked, park, park_until_in, unpark, unpark_all, unpark_all_with,
+    ParkArgs, ParkStatus, Unparked, park, park_until_in, unpark, unpark_all, unpark_all_with,
+    unpark_all_with_args,
 };
 pub use raw_mutex::RawMutex;
 pub use runtime::{Native, PendingCallError, Runtime, ThreadHooks};

@@ -1,3 +1,4 @@
+use std::marker::PhantomData;
 use std::ptr;
 use std::time::Duration;
 
@@ -213,8 +214,19 @@ pub fn unpark_all<W: ParkWord>(word: *const W) {
 /// The process, with a message, if `f` panics.
 ///
 /// CPython: Python/parking_lot.c:L379 _PyParkingLot_UnparkAll
-#[cold]
 pub fn unpark_all_with<W: ParkWord>(word: *const W, f: impl FnOnce(bool)) {
+    unpark_all_with_args(word, |mut park_args| f(park_args.next().is_some()));
+}
+
+/// [`unpark_all_with`] whose callback learns who was parked there: what they passed to [`park`],
+/// in the order in which they parked.
+///
+/// # Aborts
+/// The process, with a message, if `f` panics.
+///
+/// CPython: Python/parking_lot.c:L379 _PyParkingLot_UnparkAll
+#[cold]
+pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs<'_>)) {
     // L381-L382: the entries' own links make the list.
     let addr = word.addr();
     let bucket = Bucket::of(addr);
@@ -224,7 +236,7 @@ pub fn unpark_all_with<W: ParkWord>(word: *const W, f: impl FnOnce(bool)) {
         let mut queue = bucket.lock();
         let chain = queue.remove_all(addr);
         let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
-        f(!chain.is_null());
+        f(ParkArgs { waiter: chain, asleep: PhantomData });
         no_unwind.disarm();
         chain
     };
@@ -236,6 +248,28 @@ pub fn unpark_all_with<W: ParkWord>(word: *const W, f: impl FnOnce(bool)) {
         // SAFETY: the wake that we owe to each entry of the chain.
         unsafe { wake(waiter) };
         waiter = next;
+    }
+}
+
+/// The park arguments of the threads that an [`unpark_all_with_args`] is about to wake.
+#[derive(Debug)]
+pub struct ParkArgs<'a> {
+    waiter: *const WaitEntry,
+    /// None of them wakes before the callback is over.
+    asleep: PhantomData<&'a WaitEntry>,
+}
+
+impl Iterator for ParkArgs<'_> {
+    type Item = *mut ();
+
+    fn next(&mut self) -> Option<*mut ()> {
+        let waiter = self.waiter;
+        (!waiter.is_null()).then(|| {
+            // SAFETY: off the queue but not yet woken, so valid.
+            self.waiter = unsafe { WaitEntry::next_unparked(waiter) };
+            // SAFETY: as above.
+            unsafe { (*waiter).park_arg }
+        })
     }
 }
 

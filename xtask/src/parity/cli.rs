@@ -23,7 +23,9 @@ Examples:
   cargo xtask parity --file lock.c --file lock.h     two C files
   cargo xtask parity --cpython cpython-3.13.15.tar.xz
                                                      prove the committed index first
-  cargo xtask parity --format markdown > table.md    for documents; json for tools
+  cargo xtask parity --format json                   for tools; markdown for docs/parity-table.md
+  cargo xtask parity diff --help                     what did a release change?
+  cargo xtask parity report --help                   C and Rust side by side, to read
 
 Exit code: 0 clean, 1 problems found, 2 the audit could not run.";
 
