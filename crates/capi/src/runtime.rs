@@ -94,7 +94,8 @@ impl Thread {
     }
 }
 
-impl SectionThread for Thread {
+// SAFETY: the calling thread's state, and its own field for the link.
+unsafe impl SectionThread for Thread {
     type Runtime = CPython;
 
     fn top(&self) -> Tagged {

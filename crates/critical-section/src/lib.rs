@@ -36,15 +36,17 @@
 //! `Python/critical_section.c` and its two headers as of CPython 3.13.15, and of `pystate.c` the
 //! little that attaching and detaching takes.
 
+mod scope;
 mod section;
+mod section2;
 mod stack;
 mod tag;
 mod thread_state;
 mod trace;
 
-pub use section::{
-    CriticalSection, CriticalSection2, assert_held, critical_section, critical_section2,
-};
+pub use scope::{critical_section, critical_section2};
+pub use section::{CriticalSection, assert_held};
+pub use section2::CriticalSection2;
 pub use thread_state::{Attached, ThreadState};
 
 /// What a runtime with thread states of its own builds on; `pysync-capi` is one. Not covered by

@@ -10,7 +10,11 @@ use crate::trace;
 
 /// The thread that sections belong to: [`ThreadState`](crate::ThreadState), or what another
 /// runtime has in its place.
-pub trait SectionThread {
+///
+/// # Safety
+/// It stands for the calling thread, which is the only one to use its link. `top` is what
+/// `set_top` was last given, [`Tagged::NONE`] at first.
+pub unsafe trait SectionThread {
     /// How the thread waits for a section's mutexes.
     type Runtime: Runtime;
 

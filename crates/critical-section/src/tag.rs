@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ptr;
 
-use crate::section::{CriticalSection, CriticalSection2};
+use crate::{CriticalSection, CriticalSection2};
 
 /// The section has let go of its mutexes, and so have those below it.
 ///

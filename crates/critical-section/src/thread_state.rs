@@ -119,6 +119,7 @@ impl ThreadState {
     }
 
     /// The calling thread's state. Not to be kept beyond the thread's life, nor given away.
+    #[inline]
     pub(crate) fn current() -> &'static Self {
         // SAFETY: a thread's own state lasts as long as the thread, it has no destructor, and
         // the callers here keep no reference for longer.
@@ -129,6 +130,7 @@ impl ThreadState {
     ///
     /// # Panics
     /// If the thread is not attached.
+    #[inline]
     #[track_caller]
     pub(crate) fn current_attached() -> &'static Self {
         let current = Self::current();
@@ -139,6 +141,7 @@ impl ThreadState {
         current
     }
 
+    #[inline]
     pub(crate) fn is_attached_here(&self) -> bool {
         // Ordering: Relaxed; only the thread itself makes it attached or not.
         self.state.load(Ordering::Relaxed) == ATTACHED
@@ -180,17 +183,21 @@ impl ThreadState {
     }
 }
 
-impl SectionThread for ThreadState {
+// SAFETY: `current` is the only way to it, and the link is a cell.
+unsafe impl SectionThread for ThreadState {
     type Runtime = Native;
 
+    #[inline]
     fn top(&self) -> Tagged {
         self.critical_section.get()
     }
 
+    #[inline]
     fn set_top(&self, tagged: Tagged) {
         self.critical_section.set(tagged);
     }
 
+    #[inline]
     fn is_attached(&self) -> bool {
         self.is_attached_here()
     }

@@ -356,7 +356,8 @@ impl Mutex {
             // L135: somebody may have unlocked it meanwhile.
             // Ordering: as before the loop.
             v = self.bits.load(Ordering::Relaxed);
-            // L95-L97, L127-L133: out of order: looked at once after each wait. The deadline has come, but a mutex that is free is taken.
+            // L95-L97, L127-L133: out of order: looked at once after each wait. The deadline has
+            // come, but a mutex that is free is taken.
             if v & LOCKED != 0 && deadline.has_passed() {
                 return LockStatus::Failure;
             }

@@ -188,7 +188,8 @@ impl RwMutex {
                 bits = self.bits.load(Ordering::Relaxed);
                 continue;
             }
-            // L470, L472: out of order: one reader less, once it is known not to be the last with others waiting.
+            // L470, L472: out of order: one reader less, once it is known not to be the last
+            // with others waiting.
             // Ordering: Release pairs with the Acquire of the writer that follows the readers.
             match self.bits.compare_exchange_weak(
                 bits,
@@ -283,7 +284,8 @@ impl RwMutex {
             if bits & WRITE_LOCKED == 0 {
                 R::fatal_error("RwMutex::write_unlock", "lock was not write-locked");
             }
-            // L504: out of order: after the check. Whoever waits finds an unlocked word and announces itself anew if it must.
+            // L504: out of order: after the check. Whoever waits finds an unlocked word and
+            // announces itself anew if it must.
             // Ordering: Release pairs with the Acquire of the next lock.
             match self.bits.compare_exchange_weak(bits, 0, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => break,

@@ -29,10 +29,15 @@
 //! waiter.join().unwrap();
 //! ```
 //!
+//! # Platforms
+//! Those of the `atomic-wait` crate, on which the bucket locks sleep: Linux, Android, Apple's,
+//! FreeBSD and Windows. 32-bit Linux needs the futex call with a 32-bit time, which riscv32 lacks.
+//!
 //! # Model checking
 //! Built with `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`, the crate stands on that checker's
 //! atomics, so that code on top of it can be modelled with it. `new` is not `const` there, there
-//! is one bucket, and `park` must be called inside the model.
+//! is one bucket, and `park` must be called inside the model. A timed wait does not block in
+//! loom: it takes a wake that has come, or times out.
 //!
 //! # Mirrors
 //! `Python/parking_lot.c`, `pycore_parking_lot.h`, `pycore_semaphore.h` and the raw mutex of

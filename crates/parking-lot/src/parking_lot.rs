@@ -49,20 +49,22 @@ pub struct Unparked {
 /// `expected`; otherwise returns [`ParkStatus::Again`] at once. The comparison and the decision
 /// to sleep are one step as seen by unparks.
 ///
-/// - `timeout`: `None` waits forever. `Some(ZERO)` still parks, and times out at once. Rounded
-///   to nothing: nanoseconds on the monotonic clock, never early.
+/// - `timeout`: `None` waits forever. `Some(ZERO)` still parks, and times out at once. To the
+///   nanosecond, on the monotonic clock, and never early.
 /// - `park_arg` is handed to the thread that unparks this one, while this one is still blocked.
 /// - `detach`: detach the thread from its runtime while it sleeps; see [`Runtime`].
 ///
-/// Threads on one address are unparked in the order in which they parked. Nothing is allocated.
+/// Threads on one address are unparked in the order in which they parked. Nothing is allocated,
+/// but for what std's condition variable allocates by itself on Apple's systems.
 ///
 /// **Signals**: a handler that runs on the sleeping thread ends the wait with
 /// [`ParkStatus::Interrupted`], unless an unpark was quicker; handlers installed with
-/// `SA_RESTART` end only timed waits. The portable parker cannot tell, and sleeps on.
+/// `SA_RESTART` end only timed waits. The portable parker cannot tell, and sleeps on. A handler
+/// itself must neither park nor unpark: it may have interrupted a thread that holds the bucket.
 /// **Fork**: the child must call [`after_fork`](crate::after_fork) before anything else here.
 ///
 /// # Aborts
-/// The process, with a message, if the runtime's `detach` or `attach` panics.
+/// The process, with a message, if one of the thread's hooks panics.
 ///
 /// # Example
 /// ```
@@ -90,6 +92,10 @@ pub fn park<W: ParkWord>(
 }
 
 /// [`park`] in another runtime, until a deadline.
+///
+/// # Aborts
+/// The process, with a message, if `R::detach` panics, as the thread is queued by then. A panic
+/// in `R::attach` unwinds.
 ///
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
 #[cold]

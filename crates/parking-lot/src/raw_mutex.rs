@@ -114,6 +114,7 @@ impl RawMutex {
     /// CPython: Include/internal/pycore_lock.h:L122 _PyRawMutex_Unlock
     #[doc(alias = "_PyRawMutex_Unlock")]
     #[inline]
+    #[track_caller]
     pub fn unlock(&self) {
         // L124-L126: nobody waits.
         // Ordering: Release pairs with the Acquire of the next lock.
@@ -172,8 +173,8 @@ impl RawMutex {
                 }
             }
 
-            // L191-L192: out of order: a fresh node for each wait. C sets one up per call; ours costs two
-            // words to write and its latch is used up by a wake.
+            // L191-L192: out of order: a fresh node for each wait. C sets one up per call; ours
+            // costs two words to write and its latch is used up by a wake.
             // L205-L209: locked. Push ourselves in front of the list; the holder's tags stay.
             let waiter = Waiter { next: UnsafeCell::new(list(v)), latch: Latch::new() };
             let pushed = with_tags((&raw const waiter).cast_mut(), v.addr() & TAGS);
@@ -193,8 +194,8 @@ impl RawMutex {
             #[cfg(loom)]
             waiter.next.with_mut(|_| ());
             // Ordering: Relaxed, as at the start.
-            // L193-L194: out of order: woken is not locked, so look again. C keeps the word it last saw and
-            // lets the exchange fail.
+            // L193-L194: out of order: woken is not locked, so look again. C keeps the word it
+            // last saw and lets the exchange fail.
             v = self.v.load(Ordering::Relaxed);
         }
         // L225: nothing to destroy.

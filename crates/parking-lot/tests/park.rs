@@ -11,7 +11,9 @@ use std::sync::atomic::{
 use std::thread;
 
 use common::{park_announced, unpark_one};
-use pysync_parking_lot::{ParkStatus, bucket_locks_held, park, unpark, unpark_all};
+use pysync_parking_lot::{
+    ParkStatus, bucket_locks_held, park, unpark, unpark_all, unpark_all_with_args,
+};
 use pysync_testing::{wait_until, watchdog};
 
 macro_rules! each_word {
@@ -239,5 +241,34 @@ fn the_word_is_only_a_key_to_an_unpark() {
         let byte: *const AtomicU8 = (&raw const word).cast();
         unpark(byte, |unparked| assert!(unparked.is_some()));
         assert_eq!(waiter.join().unwrap(), ParkStatus::Ok);
+    });
+}
+
+#[test]
+fn unpark_all_tells_its_callback_who_was_parked_there_in_order() {
+    let _watchdog = watchdog();
+    // Bytes that are as far apart as there are buckets share one.
+    let words = [const { AtomicU8::new(0) }; common::NUM_BUCKETS + 1];
+    let (word, stranger) = (&words[0], &words[common::NUM_BUCKETS]);
+    let args = |word: *const AtomicU8| {
+        let mut args = Vec::with_capacity(3);
+        unpark_all_with_args(word, |parked| args.extend(parked.map(|arg| arg.addr())));
+        args
+    };
+    assert_eq!(args(word), []);
+
+    let queued = AtomicUsize::new(0);
+    thread::scope(|s| {
+        for arg in 1..=4 {
+            let queued = &queued;
+            s.spawn(move || {
+                let word = if arg == 2 { stranger } else { word };
+                let arg = std::ptr::without_provenance_mut(arg);
+                assert_eq!(park_announced(word, 0, None, arg, queued), ParkStatus::Ok);
+            });
+            wait_until(|| queued.load(SeqCst) == arg);
+        }
+        assert_eq!(args(word), [1, 3, 4]);
+        assert_eq!(args(stranger), [2]);
     });
 }

@@ -29,7 +29,8 @@ impl Parker {
                 return ParkStatus::Timeout;
             }
             // Deviation D09: a futex word where C has a `sem_t`.
-            // L127-L152: out of order: taking a wakeup comes first. Sleep, with or without a deadline.
+            // L127-L152: out of order: taking a wakeup comes first. Sleep, with or without a
+            // deadline.
             match futex_wait(&self.count, 0, deadline) {
                 // Woken, for us or for the last user of this address; or a wakeup came between
                 // the look and the sleep. Look again.
