@@ -8,6 +8,10 @@ if [ ! -e "$source_release" ]; then
     echo "skipped: the CPython source release is not at $source_release"
     exit 0
 fi
+if ! command -v make >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get -qq update && apt-get -qq install -y --no-install-recommends gcc libc6-dev make binutils; } \
+        >/dev/null 2>&1 || true
+fi
 for tool in cc make ld objcopy nm addr2line; do
     if ! command -v "$tool" >/dev/null; then
         echo "skipped: CPython cannot be built without $tool"

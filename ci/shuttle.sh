@@ -6,3 +6,5 @@ export RUSTFLAGS="--cfg shuttle"
 for layer in "${LAYERS[@]}"; do
     cargo test --release --package "$layer" --test shuttle -- --nocapture --test-threads=1
 done
+# The example for users' own models.
+cargo test --release --package pysync-lock --test model_your_own -- --test-threads=1

@@ -6,6 +6,11 @@ cargo test --workspace
 layers=("${LAYERS[@]/#/--package=}")
 cargo test --release "${layers[@]}" --tests
 cargo test --all-features "${layers[@]}" --package=pysync
+# Locks that wait just as C's do.
+(
+    target faithful
+    RUSTFLAGS="--cfg pysync_faithful" cargo test --package pysync-lock --tests
+)
 (
     target portable
     RUSTFLAGS="--cfg pysync_portable" cargo test "${layers[@]}" --tests

@@ -7,6 +7,9 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+const CONTENDERS: [&str; 7] =
+    ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync", "pysync-faithful"];
+
 fn lockbench(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockbench"));
     command.args(arguments).output().expect("the binary runs")
@@ -47,7 +50,7 @@ fn the_quick_matrix_has_every_cell_and_every_contender() {
         );
         let contenders: Vec<&str> =
             each(cell, "results").iter().map(|result| text(result, "contender")).collect();
-        assert_eq!(contenders, ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync"]);
+        assert_eq!(contenders, CONTENDERS);
         for result in each(cell, "results") {
             assert_eq!(each(result, "samples").len(), 1);
             for extra in ["jain", "min_by_max", "longest_wait_us", "sleeps_per_1000"] {

@@ -71,6 +71,7 @@ mod once;
 mod recursive_mutex;
 mod rw_mutex;
 mod seq_lock;
+mod spin;
 mod trace;
 
 pub use event::Event;

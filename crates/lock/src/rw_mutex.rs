@@ -83,6 +83,7 @@ impl RwMutex {
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[doc(alias = "_PyRWMutex_RLock")]
+    #[inline]
     pub fn read_lock(&self) {
         self.read_lock_in::<Native>();
     }
@@ -90,6 +91,7 @@ impl RwMutex {
     /// [`read_lock`](Self::read_lock) in another runtime.
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
+    #[inline]
     pub fn read_lock_in<R: Runtime>(&self) {
         // L439: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
@@ -109,6 +111,7 @@ impl RwMutex {
     ///
     /// # Panics
     /// As [`read_lock`](Self::read_lock).
+    #[inline]
     pub fn try_read_lock(&self) -> bool {
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
@@ -124,6 +127,7 @@ impl RwMutex {
     /// One step towards a read lock: done, or what the word is instead.
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
+    #[inline]
     fn try_read_lock_from(&self, bits: usize) -> Result<(), usize> {
         if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
             return Err(bits);
@@ -144,6 +148,7 @@ impl RwMutex {
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[doc(alias = "_PyRWMutex_RUnlock")]
+    #[inline]
     #[track_caller]
     pub fn read_unlock(&self) {
         self.read_unlock_in::<Native>();
@@ -152,6 +157,7 @@ impl RwMutex {
     /// [`read_unlock`](Self::read_unlock) in another runtime, which decides what misuse leads to.
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
+    #[inline]
     #[track_caller]
     pub fn read_unlock_in<R: Runtime>(&self) {
         // Ordering: Relaxed, a hint; the exchange decides.
@@ -165,24 +171,7 @@ impl RwMutex {
             }
             // L474-L477: the last reader, and somebody waits.
             if bits == ONE_READER | HAS_PARKED {
-                // Deviation D06: the last reader leaves under the bucket lock, and only a writer
-                // that it wakes is on its way. C subtracts first and wakes second, and where no
-                // writer is there to be woken, as in the child of a fork, the word keeps
-                // everybody waiting for one. A writer that is about to park finds the word
-                // changed and tries again.
-                // No one else changes the word: whoever waits has parked or is about to, whoever
-                // comes waits, and only a writer clears the bit. So the exchange fails only for
-                // a reader too many, and the next turn says so.
-                let mut released = false;
-                unpark_all_with_args(&raw const self.bits, |mut woken| {
-                    let left = if woken.any(|who| who == WRITER) { HAS_PARKED } else { 0 };
-                    // Ordering: Release pairs with the Acquire of the next lock.
-                    released = self
-                        .bits
-                        .compare_exchange(bits, left, Ordering::Release, Ordering::Relaxed)
-                        .is_ok();
-                });
-                if released {
+                if self.last_reader_leaves(bits) {
                     return;
                 }
                 bits = self.bits.load(Ordering::Relaxed);
@@ -203,11 +192,37 @@ impl RwMutex {
         }
     }
 
+    /// The end of the last read lock while others wait, who are woken; false if the word was not
+    /// `bits` any more.
+    ///
+    /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
+    #[cold]
+    fn last_reader_leaves(&self, bits: usize) -> bool {
+        // Deviation D06: the last reader leaves under the bucket lock, and only a writer that it
+        // wakes is on its way. C subtracts first and wakes second, and where no writer is there to
+        // be woken, as in the child of a fork, the word keeps everybody waiting for one. A writer
+        // that is about to park finds the word changed and tries again.
+        // No one else changes the word: whoever waits has parked or is about to, whoever comes
+        // waits, and only a writer clears the bit. So the exchange fails only for a reader too
+        // many, and the next turn says so.
+        let mut released = false;
+        unpark_all_with_args(&raw const self.bits, |mut woken| {
+            let left = if woken.any(|who| who == WRITER) { HAS_PARKED } else { 0 };
+            // Ordering: Release pairs with the Acquire of the next lock.
+            released = self
+                .bits
+                .compare_exchange(bits, left, Ordering::Release, Ordering::Relaxed)
+                .is_ok();
+        });
+        released
+    }
+
     /// Locks for writing, blocking while anybody else holds the lock, through signals and
     /// detached while it sleeps.
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     #[doc(alias = "_PyRWMutex_Lock")]
+    #[inline]
     pub fn write_lock(&self) {
         self.write_lock_in::<Native>();
     }
@@ -215,6 +230,7 @@ impl RwMutex {
     /// [`write_lock`](Self::write_lock) in another runtime.
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
+    #[inline]
     pub fn write_lock_in<R: Runtime>(&self) {
         // L483: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
@@ -230,6 +246,7 @@ impl RwMutex {
     }
 
     /// Locks for writing if nobody holds the lock; says whether it did. Never blocks.
+    #[inline]
     pub fn try_write_lock(&self) -> bool {
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
@@ -245,6 +262,7 @@ impl RwMutex {
     /// One step towards the write lock: done, or what the word is instead.
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
+    #[inline]
     fn try_write_lock_from(&self, bits: usize) -> Result<(), usize> {
         // L485-L487: neither readers nor a writer; threads that are parked may stay so.
         if bits & !HAS_PARKED != 0 {
@@ -264,6 +282,7 @@ impl RwMutex {
     ///
     /// CPython: Python/lock.c:L502 _PyRWMutex_Unlock
     #[doc(alias = "_PyRWMutex_Unlock")]
+    #[inline]
     #[track_caller]
     pub fn write_unlock(&self) {
         self.write_unlock_in::<Native>();
@@ -273,6 +292,7 @@ impl RwMutex {
     /// to.
     ///
     /// CPython: Python/lock.c:L502 _PyRWMutex_Unlock
+    #[inline]
     #[track_caller]
     pub fn write_unlock_in<R: Runtime>(&self) {
         let key = &raw const self.bits;

@@ -44,6 +44,7 @@ pub struct SeqLock {
 
 /// CPython: Python/lock.c:L514 SEQLOCK_IS_UPDATING
 #[doc(alias = "SEQLOCK_IS_UPDATING")]
+#[inline]
 fn is_updating(sequence: u32) -> bool {
     sequence & 1 != 0
 }
@@ -60,6 +61,7 @@ impl SeqLock {
     ///
     /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
     #[doc(alias = "_PySeqLock_LockWrite")]
+    #[inline]
     pub fn lock_write(&self) {
         // L519-L520: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
@@ -100,6 +102,7 @@ impl SeqLock {
     ///
     /// CPython: Python/lock.c:L544 _PySeqLock_UnlockWrite
     #[doc(alias = "_PySeqLock_UnlockWrite")]
+    #[inline]
     #[track_caller]
     pub fn unlock_write(&self) {
         // L546-L548: on to the next even number.
@@ -115,6 +118,7 @@ impl SeqLock {
     ///
     /// CPython: Python/lock.c:L537 _PySeqLock_AbandonWrite
     #[doc(alias = "_PySeqLock_AbandonWrite")]
+    #[inline]
     #[track_caller]
     pub fn abandon_write(&self) {
         // L539-L541: back to the even number before.
@@ -124,6 +128,7 @@ impl SeqLock {
     }
 
     /// The odd sequence of the caller's own write.
+    #[inline]
     #[track_caller]
     fn own_sequence(&self) -> u32 {
         // Ordering: Relaxed; while we write, nobody else does.
@@ -138,6 +143,7 @@ impl SeqLock {
     ///
     /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead
     #[doc(alias = "_PySeqLock_BeginRead")]
+    #[inline]
     pub fn begin_read(&self) -> u32 {
         // L553-L559: an even number, or wait for one.
         loop {
@@ -155,6 +161,7 @@ impl SeqLock {
     ///
     /// CPython: Python/lock.c:L562 _PySeqLock_EndRead
     #[doc(alias = "_PySeqLock_EndRead")]
+    #[inline]
     pub fn end_read(&self, previous: u32) -> bool {
         // L564-L567: the reads that the caller has done come first.
         // Ordering: this Acquire fence pairs with the Release fence in `lock_write` (gh-121368),

@@ -24,17 +24,23 @@ pub(crate) fn run(workspace: &Workspace, work: &Work, given: Option<&Path>) -> R
         Stamp::new(&baseline, "built").set()?;
     }
 
-    let rust = work.folder(Variant::Rust);
-    if !rust.exists() {
-        copy(&baseline, &rust, work)?;
+    with_pysync(workspace, work, Variant::Rust)?;
+    proof::prove(work)
+}
+
+/// An interpreter that is the baseline but for our objects.
+pub(crate) fn with_pysync(workspace: &Workspace, work: &Work, variant: Variant) -> Result<()> {
+    let folder = work.folder(variant);
+    if !folder.exists() {
+        copy(work, variant)?;
     }
-    let built = Stamp::new(&rust, "built");
-    let objects = graft::objects(workspace, work)?;
-    if graft::install(&objects, &rust)? || !built.is_set() {
-        make(work, Variant::Rust)?;
+    let built = Stamp::new(&folder, "built");
+    let objects = graft::objects(workspace, work, variant)?;
+    if graft::install(&objects, &folder)? || !built.is_set() {
+        make(work, variant)?;
         built.set()?;
     }
-    proof::prove(work)
+    Ok(())
 }
 
 fn configure(work: &Work, baseline: &Path) -> Result<()> {
@@ -77,16 +83,18 @@ fn make(work: &Work, variant: Variant) -> Result<()> {
 }
 
 /// Copies the finished baseline, with its time stamps, so that make has next to nothing to do.
-fn copy(baseline: &Path, rust: &Path, work: &Work) -> Result<()> {
-    let partial = rust.with_extension("partial");
+fn copy(work: &Work, variant: Variant) -> Result<()> {
+    let folder = work.folder(variant);
+    let partial = folder.with_extension("partial");
     if partial.exists() {
         fs::remove_dir_all(&partial).with_context(|| partial.display().to_string())?;
     }
     let mut command = Command::new("cp");
     // What is in the folder: it may be a link, and make would then write to what it leads to.
-    command.arg("-a").arg(baseline.join(".")).arg(&partial);
-    run_tool("rust: copy of baseline", &mut command, &work.log("copy"), None)?;
+    command.arg("-a").arg(work.folder(Variant::Baseline).join(".")).arg(&partial);
+    let what = format!("{}: copy of baseline", variant.name());
+    run_tool(&what, &mut command, &work.log("copy"), None)?;
     // What it says of the baseline does not hold for the copy yet.
     fs::remove_file(partial.join(".pysync-built"))?;
-    fs::rename(&partial, rust).with_context(|| rust.display().to_string())
+    fs::rename(&partial, &folder).with_context(|| folder.display().to_string())
 }

@@ -24,10 +24,10 @@ pub(crate) struct Objects {
     empty: PathBuf,
 }
 
-pub(crate) fn objects(workspace: &Workspace, work: &Work) -> Result<Objects> {
-    let folder = work.root.join("pysync").join(work.tagged("objects"));
+pub(crate) fn objects(workspace: &Workspace, work: &Work, variant: Variant) -> Result<Objects> {
+    let folder = work.root.join("pysync/objects").join(work.tagged(variant.name()));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    let library = static_library(workspace, work)?;
+    let library = static_library(workspace, work, variant)?;
 
     let wanted = symbols(work)?;
     let found = defined(&library)?;
@@ -99,18 +99,23 @@ fn defined(file: &Path) -> Result<BTreeSet<String>> {
     Ok(table.lines().filter_map(|line| line.split_whitespace().nth(2)).map(str::to_owned).collect())
 }
 
-fn static_library(workspace: &Workspace, work: &Work) -> Result<PathBuf> {
-    let target = work.root.join("pysync");
+fn static_library(workspace: &Workspace, work: &Work, variant: Variant) -> Result<PathBuf> {
+    let mut target = work.root.join("pysync");
+    let mut flags = String::new();
+    if variant == Variant::Faithful {
+        target.push(variant.name());
+        flags += "--cfg pysync_faithful ";
+    }
     let profile = if work.debug { "dropin-debug" } else { "dropin" };
     let (mut command, folder) = match (work.sanitizer, nightly_host()) {
         (Some(sanitizer), Some(host)) => {
-            let flags =
-                format!("-Zsanitizer={} -Cunsafe-allow-abi-mismatch=sanitizer", sanitizer.name());
+            flags +=
+                &format!("-Zsanitizer={} -Cunsafe-allow-abi-mismatch=sanitizer", sanitizer.name());
             let target = target.join(sanitizer.name());
             let mut command = Command::new("cargo");
             // (With a target named, build scripts are built without these flags.)
             command.args(["+nightly", "rustc", "--target", &host, "--target-dir"]).arg(&target);
-            command.env("RUSTFLAGS", flags).env_remove("RUSTUP_TOOLCHAIN");
+            command.env_remove("RUSTUP_TOOLCHAIN");
             (command, target.join(host))
         }
         _ => {
@@ -126,6 +131,9 @@ fn static_library(workspace: &Workspace, work: &Work) -> Result<PathBuf> {
         .args(["--profile", profile])
         // Its headers are what the layouts are taken from.
         .env("PYSYNC_CPYTHON", work.folder(Variant::Baseline));
+    if !flags.is_empty() {
+        command.env("RUSTFLAGS", flags.trim_end());
+    }
     run_tool("pysync: static library", &mut command, &work.log("pysync"), None)?;
     Ok(folder.join(profile).join("libpysync_capi.a"))
 }

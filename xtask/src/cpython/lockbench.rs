@@ -9,9 +9,10 @@ use serde::Serialize;
 
 use super::cli::LockbenchArgs;
 use super::command::{output, progress, say};
-use super::plot;
 use super::work::{Variant, Work};
+use super::{build, plot};
 use crate::Outcome;
+use crate::workspace::Workspace;
 
 /// Runs lockbench's own main, without the half of it that measures pthread's locks.
 const DRIVER: &str = "\
@@ -27,10 +28,11 @@ lockbench.main()
 ";
 
 /// What a round runs: the baseline twice, for the noise.
-const ORDER: [(Series, Variant); 3] = [
+const ORDER: [(Series, Variant); 4] = [
     (Series::Baseline, Variant::Baseline),
     (Series::Rust, Variant::Rust),
     (Series::Again, Variant::Baseline),
+    (Series::Faithful, Variant::Faithful),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -39,6 +41,7 @@ enum Series {
     Baseline,
     Rust,
     Again,
+    Faithful,
 }
 
 /// One line of lockbench's table.
@@ -57,15 +60,19 @@ pub(super) struct Row {
     pub(super) baseline: f64,
     pub(super) rust: f64,
     pub(super) baseline_again: f64,
+    /// Ours, waiting as C does.
+    pub(super) faithful: f64,
     /// Ours over the baseline's, and the baseline's second run over its first.
     pub(super) ratio: f64,
     pub(super) noise: f64,
     pub(super) baseline_fairness: f64,
     pub(super) rust_fairness: f64,
+    pub(super) faithful_fairness: f64,
     samples: BTreeMap<Series, Vec<Sample>>,
 }
 
-pub(crate) fn run(work: &Work, args: &LockbenchArgs) -> Result<Outcome> {
+pub(crate) fn run(workspace: &Workspace, work: &Work, args: &LockbenchArgs) -> Result<Outcome> {
+    build::with_pysync(workspace, work, Variant::Faithful)?;
     let mut samples: BTreeMap<(u32, u32), BTreeMap<Series, Vec<Sample>>> = BTreeMap::new();
     for round in 1..=args.rounds {
         for &section in &args.sections {
@@ -141,10 +148,12 @@ fn row(((section, threads), samples): ((u32, u32), BTreeMap<Series, Vec<Sample>>
         baseline,
         rust,
         baseline_again: again,
+        faithful: of(Series::Faithful, rate),
         ratio: rust / reference,
         noise: again / baseline,
         baseline_fairness: of(Series::Baseline, fairness),
         rust_fairness: of(Series::Rust, fairness),
+        faithful_fairness: of(Series::Faithful, fairness),
         samples,
     }
 }
@@ -162,15 +171,8 @@ fn median(samples: &[Sample], value: fn(&Sample) -> f64) -> f64 {
 fn table(rows: &[Row]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header([
-        "section",
-        "threads",
-        "baseline",
-        "again",
-        "rust",
-        "ratio",
-        "noise",
-        "Jain C",
-        "Jain ours",
+        "section", "threads", "baseline", "again", "rust", "ratio", "noise", "faithful", "Jain C",
+        "ours", "faithful",
     ]);
     for row in rows {
         table.add_row([
@@ -181,8 +183,10 @@ fn table(rows: &[Row]) -> Table {
             format!("{:.0}", row.rust),
             format!("{:.2}", row.ratio),
             format!("{:.2}", row.noise),
+            format!("{:.0}", row.faithful),
             format!("{:.2}", row.baseline_fairness),
             format!("{:.2}", row.rust_fairness),
+            format!("{:.2}", row.faithful_fairness),
         ]);
     }
     for column in table.column_iter_mut() {

@@ -28,12 +28,12 @@ pub(crate) fn run(workspace: &Workspace, cpython: &Cpython) -> Result<Outcome> {
         CpythonCommand::Build => Outcome::Clean,
         CpythonCommand::Test(args) => tests::run(&work, args)?,
         CpythonCommand::Robust(args) => robust::run(&work, args)?,
-        CpythonCommand::Lockbench(args) => lockbench::run(&work, args)?,
+        CpythonCommand::Lockbench(args) => lockbench::run(workspace, &work, args)?,
         CpythonCommand::All(args) => {
             let outcomes = [
                 tests::run(&work, &args.test)?,
                 robust::run(&work, &args.robust)?,
-                lockbench::run(&work, &args.lockbench)?,
+                lockbench::run(workspace, &work, &args.lockbench)?,
             ];
             Outcome::of(outcomes.contains(&Outcome::Problems))
         }

@@ -9,7 +9,11 @@ use super::lockbench::{Row, of_section};
 
 const PANEL: (u32, u32) = (420, 320);
 const C_COLOUR: RGBColor = RGBColor(0x99, 0x99, 0x99);
+const FAITHFUL_COLOUR: RGBColor = RGBColor(0xe3, 0xb0, 0x8f);
 const RUST_COLOUR: RGBColor = RGBColor(0xb7, 0x41, 0x0e);
+
+/// What a line shows of a row.
+type Value = fn(&Row) -> f64;
 
 pub(super) fn draw(path: &Path, rows: &[Row]) -> Result<()> {
     let mut sections: Vec<u32> = rows.iter().map(|row| row.section).collect();
@@ -28,9 +32,12 @@ pub(super) fn draw(path: &Path, rows: &[Row]) -> Result<()> {
             .y_label_area_size(48)
             .build_cartesian_2d(1..threads, 0.0..fastest * 1.1 / 1000.0)?;
         chart.configure_mesh().x_desc("threads").y_desc("M acquisitions/s").draw()?;
-        let lines = [("CPython's own", C_COLOUR, false), ("pysync", RUST_COLOUR, true)];
-        for (name, colour, ours) in lines {
-            let value = move |row: &Row| if ours { row.rust } else { row.baseline };
+        let lines: [(&str, RGBColor, Value); 3] = [
+            ("CPython's own", C_COLOUR, |row| row.baseline),
+            ("pysync, waiting as C does", FAITHFUL_COLOUR, |row| row.faithful),
+            ("pysync", RUST_COLOUR, |row| row.rust),
+        ];
+        for (name, colour, value) in lines {
             let points = rows.iter().map(move |row| (row.threads, value(row) / 1000.0));
             chart
                 .draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3))?

@@ -18,6 +18,7 @@ use crate::workspace::Workspace;
 /// | `source/` | CPython's source, unpacked, or a link to it |
 /// | `baseline/`, `baseline-debug/`, … | CPython as it is |
 /// | `rust/`, `rust-debug/`, … | the same with pysync in it |
+/// | `faithful/`, … | the same with pysync built to wait as C does, for lockbench |
 /// | `pysync/` | cargo's target folder for the static library, and the objects made of it |
 /// | `logs/`, `results/`, `report/` | what the tools said, each run, and the comparison |
 pub(crate) struct Work {
@@ -27,13 +28,15 @@ pub(crate) struct Work {
     pub(crate) sanitizer: Option<Sanitizer>,
 }
 
-/// Which of the two interpreters.
+/// Which of the interpreters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variant {
     /// CPython as it is.
     Baseline,
     /// CPython with pysync in it.
     Rust,
+    /// CPython with pysync in it, without deviation D10. Only measured.
+    Faithful,
 }
 
 impl Variant {
@@ -43,6 +46,7 @@ impl Variant {
         match self {
             Self::Baseline => "baseline",
             Self::Rust => "rust",
+            Self::Faithful => "faithful",
         }
     }
 }

@@ -116,7 +116,7 @@ impl Runs {
     fn of(&mut self, variant: Variant) -> &mut Vec<Run> {
         match variant {
             Variant::Baseline => &mut self.baseline,
-            Variant::Rust => &mut self.rust,
+            Variant::Rust | Variant::Faithful => &mut self.rust,
         }
     }
 }
