@@ -227,8 +227,8 @@ impl Mutex {
     #[doc(alias = "_PyMutex_TryUnlock")]
     #[inline]
     pub fn try_unlock(&self) -> Result<(), NotLocked> {
+        // L163-L164, L174-L177: tried first, and only once, with the word that most locks have.
         // Ordering: Release pairs with the Acquire of the next lock.
-        // L174-L176: nobody is parked.
         match self.bits.compare_exchange(LOCKED, UNLOCKED, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => Ok(()),
             Err(v) => self.unlock_slow(v),
@@ -379,30 +379,19 @@ impl Mutex {
 
     /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
     #[cold]
-    fn unlock_slow(&self, mut v: u8) -> Result<(), NotLocked> {
-        // L163-L164: the fast path read it, and lost.
-        loop {
-            // L165-L168: a mistake that the caller is to hear of.
-            if v & LOCKED == 0 {
-                return Err(NotLocked);
-            }
-            // L169-L173: the bucket lock decides who is next.
-            if v & HAS_PARKED != 0 {
-                let mut handed_off = false;
-                unpark(&raw const self.bits, |unparked| handed_off = self.release(unparked));
-                if handed_off {
-                    trace::hand_off(ptr::from_ref(self).addr());
-                }
-                return Ok(());
-            }
-            // L174-L177: a waiter went away before we looked.
-            // Ordering: as in `try_unlock`.
-            match self.bits.compare_exchange_weak(v, UNLOCKED, Ordering::Release, Ordering::Relaxed)
-            {
-                Ok(_) => return Ok(()),
-                Err(actual) => v = actual,
-            }
+    fn unlock_slow(&self, v: u8) -> Result<(), NotLocked> {
+        // L165-L168: a mistake that the caller is to hear of.
+        if v & LOCKED == 0 {
+            return Err(NotLocked);
         }
+        // L169-L173: locked, and not by the one word that the fast path unlocks: somebody has
+        // parked. The bucket lock decides who is next.
+        let mut handed_off = false;
+        unpark(&raw const self.bits, |unparked| handed_off = self.release(unparked));
+        if handed_off {
+            trace::hand_off(ptr::from_ref(self).addr());
+        }
+        Ok(())
     }
 
     /// Stores the word that the unlock leaves behind, under the bucket lock; says whether the

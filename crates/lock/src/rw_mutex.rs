@@ -4,8 +4,10 @@ use std::ptr;
 use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
 use pysync_parking_lot::primitive::const_fn;
 use pysync_parking_lot::{
-    Deadline, Native, Runtime, park_until_in, unpark_all, unpark_all_with_args,
+    Deadline, Native, Runtime, monotonic_now, park_until_in, unpark_all, unpark_all_with_args,
 };
+
+use crate::spin::{FAITHFUL, Spin};
 
 /// A writer holds the lock.
 ///
@@ -18,6 +20,9 @@ const READER_SHIFT: u32 = 2;
 const ONE_READER: usize = 1 << READER_SHIFT;
 /// CPython: Python/lock.c:L410 _Py_RWMUTEX_MAX_READERS
 const MAX_READERS: usize = usize::MAX >> READER_SHIFT;
+
+/// What a thread does about a locked word before it parks.
+type Wait = Spin<FAITHFUL>;
 
 /// What a thread parks with, for the last reader to tell who waits.
 const READER: *mut () = ptr::null_mut();
@@ -93,15 +98,22 @@ impl RwMutex {
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[inline]
     pub fn read_lock_in<R: Runtime>(&self) {
-        // L439: what to start from.
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut bits = self.bits.load(Ordering::Relaxed);
+        // L439: what to start from. A guess: a wrong one costs no more than a look would.
+        if let Err(actual) = self.try_read_lock_from(0) {
+            self.read_lock_slow::<R>(actual);
+        }
+    }
+
+    /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
+    #[cold]
+    fn read_lock_slow<R: Runtime>(&self, mut bits: usize) {
+        let mut spin = None;
         // L440-L464: until it is ours.
         while let Err(actual) = self.try_read_lock_from(bits) {
             bits = actual;
             // L441-L453: a writer holds the lock or waits for it; wait behind it.
             if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
-                bits = self.set_parked_and_wait::<R>(bits, READER);
+                bits = self.wait::<R>(bits, READER, &mut spin);
             }
         }
     }
@@ -160,8 +172,8 @@ impl RwMutex {
     #[inline]
     #[track_caller]
     pub fn read_unlock_in<R: Runtime>(&self) {
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut bits = self.bits.load(Ordering::Relaxed);
+        // A guess, as for locking.
+        let mut bits = ONE_READER;
         loop {
             // Deviation D08: in every build, and before the word is touched; an assert after the
             // fact would leave it corrupted.
@@ -232,15 +244,22 @@ impl RwMutex {
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     #[inline]
     pub fn write_lock_in<R: Runtime>(&self) {
-        // L483: what to start from.
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut bits = self.bits.load(Ordering::Relaxed);
+        // L483: what to start from, as for reading.
+        if let Err(actual) = self.try_write_lock_from(0) {
+            self.write_lock_slow::<R>(actual);
+        }
+    }
+
+    /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
+    #[cold]
+    fn write_lock_slow<R: Runtime>(&self, mut bits: usize) {
+        let mut spin = None;
         // L484: until it is ours.
         while let Err(actual) = self.try_write_lock_from(bits) {
             bits = actual;
             // L496-L497: readers or a writer hold it.
             if bits & !HAS_PARKED != 0 {
-                bits = self.set_parked_and_wait::<R>(bits, WRITER);
+                bits = self.wait::<R>(bits, WRITER, &mut spin);
             }
         }
     }
@@ -296,8 +315,7 @@ impl RwMutex {
     #[track_caller]
     pub fn write_unlock_in<R: Runtime>(&self) {
         let key = &raw const self.bits;
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut bits = self.bits.load(Ordering::Relaxed);
+        let mut bits = WRITE_LOCKED;
         loop {
             // Deviation D08: as above.
             // L506-L507: a writer is in, and so no reader.
@@ -337,6 +355,24 @@ impl RwMutex {
     pub unsafe fn after_fork(&self) {
         // Ordering: Relaxed, there is nobody to order with.
         self.bits.store(0, Ordering::Relaxed);
+    }
+
+    /// Waits for the word to change, spinning first as a mutex does; returns it.
+    fn wait<R: Runtime>(&self, bits: usize, who: *mut (), spin: &mut Option<Wait>) -> usize {
+        // Deviation D11: C goes to sleep at once.
+        if FAITHFUL {
+            return self.set_parked_and_wait::<R>(bits, who);
+        }
+        match spin {
+            None => *spin = Some(Spin::new(monotonic_now(), Deadline::NEVER)),
+            Some(spin) if spin.is_worthwhile(bits & HAS_PARKED != 0) => while !spin.step() {},
+            Some(spin) => {
+                spin.woken();
+                return self.set_parked_and_wait::<R>(bits, who);
+            }
+        }
+        // Ordering: Relaxed, a hint; the exchange decides.
+        self.bits.load(Ordering::Relaxed)
     }
 
     /// Announces a waiter and parks it; returns the word as it is afterwards.

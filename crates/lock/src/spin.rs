@@ -4,7 +4,7 @@ use std::time::Duration;
 use pysync_parking_lot::Deadline;
 use pysync_parking_lot::primitive::yield_now;
 
-/// Whether a mutex waits just as C's does. Models do, but for the yields: they go straight to the
+/// Whether locks wait just as C's do. Models do, but for the yields: they go straight to the
 /// parking lot, where the interesting part is.
 pub(crate) const FAITHFUL: bool = cfg!(any(loom, shuttle, pysync_faithful));
 
