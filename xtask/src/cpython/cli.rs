@@ -17,7 +17,7 @@ pub(crate) struct Cpython {
     #[arg(long, global = true, value_name = "DIR|TARBALL")]
     pub(crate) source: Option<PathBuf>,
 
-    /// Where to build and to leave results; about 1.5 GB (default: target/cpython).
+    /// Where to build and to leave results; about 2 GB (default: target/cpython).
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) work: Option<PathBuf>,
 

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use super::command::output;
 use super::work::Work;
 
-/// Megabytes that a source and two builds take.
-const DISK: u64 = 1_500;
+/// Megabytes that a source and three builds take.
+const DISK: u64 = 2_000;
 
 /// Headers of the C library without which there is nothing to configure.
 const HEADERS: [&str; 4] = ["stdio.h", "pthread.h", "semaphore.h", "sys/types.h"];
