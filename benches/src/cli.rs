@@ -51,7 +51,7 @@ pub(crate) struct Cli {
     placement: Vec<Placement>,
 
     /// The mutexes to measure [possible values: std, pl-0.12, pl-0.13, usync, pthread, pysync,
-    /// pysync-faithful, and PyMutex with --libpython].
+    /// faithful, and PyMutex with --libpython].
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     contenders: Vec<String>,
 

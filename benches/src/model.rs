@@ -109,7 +109,7 @@ impl Family {
 }
 
 pub(crate) fn is_ours(contender: &str) -> bool {
-    contender.starts_with("pysync")
+    contender.starts_with("pysync") || contender == "faithful"
 }
 
 impl Outcome {

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 const CONTENDERS: [&str; 7] =
-    ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync", "pysync-faithful"];
+    ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync", "faithful"];
 
 fn lockbench(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lockbench"));

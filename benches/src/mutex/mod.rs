@@ -14,7 +14,7 @@ use crate::runner::{Entrant, Job, Pass, Plan, Sample};
 
 /// Everybody but the C's own PyMutex, which has to be loaded.
 pub(crate) const CONTENDERS: [&str; 7] =
-    ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync", "pysync-faithful"];
+    ["std", "pl-0.12", "pl-0.13", "usync", "pthread", "pysync", "faithful"];
 pub(crate) const PYMUTEX: &str = "PyMutex";
 
 type Measure = fn(&Contest, bool) -> Sample;
@@ -28,7 +28,7 @@ fn measure(contender: &str) -> Option<Measure> {
         "pthread" => contest::run::<Bare<Pthread>>,
         PYMUTEX => contest::run::<Bare<libpython::PyMutex>>,
         "pysync" => contest::run::<Bare<pysync_lock::Mutex>>,
-        "pysync-faithful" => contest::run::<Bare<Faithful>>,
+        "faithful" => contest::run::<Bare<Faithful>>,
         _ => return None,
     })
 }
