@@ -18,7 +18,7 @@ use crate::{ThreadState, stack};
 /// | 8 | the mutex; null while it waits for it, and if it had nothing to lock |
 ///
 /// It is linked into its thread's stack by address while it lasts, so it is pinned, and neither
-/// `Send` nor `Sync`. For runtimes; others have [`critical_section`].
+/// `Send` nor `Sync`. For runtimes; others have [`critical_section`](crate::critical_section).
 ///
 /// CPython: Include/cpython/critical_section.h:L98 PyCriticalSection
 #[doc(alias = "PyCriticalSection")]

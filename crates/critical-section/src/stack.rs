@@ -13,7 +13,7 @@ use crate::trace;
 ///
 /// # Safety
 /// It stands for the calling thread, which is the only one to use its link. `top` is what
-/// `set_top` was last given, [`Tagged::NONE`] at first.
+/// `set_top` was last given, and at first the link to nothing.
 pub unsafe trait SectionThread {
     /// How the thread waits for a section's mutexes.
     type Runtime: Runtime;
