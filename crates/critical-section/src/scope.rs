@@ -17,7 +17,8 @@ use crate::{CriticalSection, CriticalSection2, stack};
 /// If the innermost section holds `m` already, `f` just runs. Blocks through signals.
 ///
 /// # Panics
-/// If the thread has no attached [`ThreadState`](crate::ThreadState). If `f` panics, the section ends first.
+/// If the thread has no attached [`ThreadState`](crate::ThreadState). If `f` panics, the section
+/// ends first.
 ///
 /// # No `&mut` through a section
 /// A section can lose its mutex at every call that may block, so it guards no data of its own

@@ -40,8 +40,9 @@ struct MutexEntry {
 /// | `0b11` | locked, threads are parked |
 ///
 /// Uncontended, locking and unlocking are one compare-exchange each. Contended, a thread stands
-/// back for 16 µs, yields 40 times, then parks. Whoever has been parked for longer than 1 ms when the mutex is unlocked
-/// gets it handed over, so that a thread that unlocks and relocks cannot keep it for itself.
+/// back for 16 µs, yields 40 times, then parks. Whoever is parked when the mutex is unlocked, and
+/// has waited for longer than 1 ms, gets it handed over, so that a thread that unlocks and relocks
+/// cannot keep it for itself.
 ///
 /// Usable in a `static`; zeroed memory is an unlocked mutex. It guards no data of its own: see
 /// [`guarded::Mutex`](crate::guarded::Mutex) for one that does. Not reentrant. Any thread may

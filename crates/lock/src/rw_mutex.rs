@@ -4,7 +4,8 @@ use std::ptr;
 use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
 use pysync_parking_lot::primitive::const_fn;
 use pysync_parking_lot::{
-    Deadline, Native, Runtime, monotonic_now, park_until_in, unpark_all, unpark_all_with_args,
+    Deadline, Native, ParkStatus, Runtime, monotonic_now, park_until_in, unpark_all,
+    unpark_all_with_args,
 };
 
 use crate::spin::{FAITHFUL, Spin};
@@ -39,10 +40,10 @@ const WRITER: *mut () = ptr::without_provenance_mut(1);
 /// | `0…0 01` | a writer |
 /// | `0…0 11` | a writer, others wait |
 ///
-/// As soon as a writer waits, new readers do too, so that readers cannot starve it; writers can
-/// starve readers, and one another. Waits have no timeout: a writer that gave up would leave the
-/// readers behind it waiting for nobody. Not reentrant in any combination: a reader that locks
-/// again behind a waiting writer never returns.
+/// As soon as a writer sleeps, new readers do too, so that readers cannot starve it; writers can
+/// starve readers, and one another. Before they sleep both spin for some microseconds. Waits have
+/// no timeout: a writer that gave up would leave the readers behind it waiting for nobody. Not
+/// reentrant in any combination: a reader that locks again behind a waiting writer never returns.
 ///
 /// Usable in a `static`; zeroed memory is an unlocked lock. It guards no data of its own: see
 /// [`guarded::RwLock`](crate::guarded::RwLock).
@@ -359,17 +360,12 @@ impl RwMutex {
 
     /// Waits for the word to change, spinning first as a mutex does; returns it.
     fn wait<R: Runtime>(&self, bits: usize, who: *mut (), spin: &mut Option<Wait>) -> usize {
-        // Deviation D11: C goes to sleep at once.
-        if FAITHFUL {
-            return self.set_parked_and_wait::<R>(bits, who);
-        }
         match spin {
+            // Deviation D11: C goes to sleep at once.
+            _ if FAITHFUL => return self.set_parked_and_wait::<R>(bits, who, None),
             None => *spin = Some(Spin::new(monotonic_now(), Deadline::NEVER)),
             Some(spin) if spin.is_worthwhile(bits & HAS_PARKED != 0) => while !spin.step() {},
-            Some(spin) => {
-                spin.woken();
-                return self.set_parked_and_wait::<R>(bits, who);
-            }
+            Some(spin) => return self.set_parked_and_wait::<R>(bits, who, Some(spin)),
         }
         // Ordering: Relaxed, a hint; the exchange decides.
         self.bits.load(Ordering::Relaxed)
@@ -380,7 +376,12 @@ impl RwMutex {
     /// CPython: Python/lock.c:L413 rwmutex_set_parked_and_wait
     #[doc(alias = "rwmutex_set_parked_and_wait")]
     #[cold]
-    fn set_parked_and_wait<R: Runtime>(&self, bits: usize, who: *mut ()) -> usize {
+    fn set_parked_and_wait<R: Runtime>(
+        &self,
+        bits: usize,
+        who: *mut (),
+        spin: Option<&mut Wait>,
+    ) -> usize {
         // L415-L423: the first to park announces it.
         if bits & HAS_PARKED == 0 {
             // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
@@ -395,7 +396,10 @@ impl RwMutex {
         }
         // L425: however the wait ends, look again.
         let expected = bits | HAS_PARKED;
-        park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, who, true);
+        let status = park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, who, true);
+        if let (ParkStatus::Ok, Some(spin)) = (status, spin) {
+            spin.woken();
+        }
         // L426: whoever woke us has changed the word.
         // Ordering: Relaxed, a hint again.
         self.bits.load(Ordering::Relaxed)

@@ -23,7 +23,7 @@ const MAX_WOKEN_SPIN_COUNT: u32 = 10 * MAX_SPIN_COUNT;
 /// mutex: four times what it takes to be due.
 const TIME_TO_SPIN: Duration = Duration::from_millis(4);
 
-/// What a thread does about a locked mutex before it parks.
+/// What a thread does about a locked word before it parks.
 pub(crate) struct Spin<const FAITHFUL: bool> {
     yields_left: u32,
     woken: bool,
@@ -86,6 +86,7 @@ fn stand_back(until: Deadline) {
 mod tests {
     use super::*;
     use pysync_parking_lot::monotonic_now;
+    use pysync_testing::watchdog;
 
     /// How often it yields, and how often it then looks.
     fn exhaust<const FAITHFUL: bool>(mut spin: Spin<FAITHFUL>, has_parked: bool) -> (u32, u32) {
@@ -124,6 +125,7 @@ mod tests {
 
     #[test]
     fn a_wait_stands_back_for_so_long_but_not_beyond_its_deadline() {
+        let _watchdog = watchdog();
         let now = monotonic_now();
         Spin::<false>::new(now, Deadline::NEVER);
         assert!(Deadline::at(now, Some(BACK_OFF)).has_passed());

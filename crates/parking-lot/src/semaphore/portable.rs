@@ -31,8 +31,8 @@ impl Parker {
                 // L188-L190: no limit.
                 self.condvar.wait(count).unwrap_or_else(PoisonError::into_inner)
             } else {
-                // L174-L187: out of order: after the wait without limit. std waits for a duration on
-                // the monotonic clock.
+                // L174-L187: out of order: after the wait without limit. std waits for a duration
+                // on the monotonic clock.
                 let left = deadline.as_nanos().saturating_sub(monotonic_now());
                 if left == 0 {
                     // L196-L198: too late.
