@@ -63,6 +63,7 @@
 //! `Python/lock.c`, `pycore_lock.h` and `cpython/lock.h` as of CPython 3.13.15, in whose order
 //! the modules stand.
 
+mod backoff;
 mod event;
 mod flags;
 pub mod guarded;

@@ -8,6 +8,7 @@ use pysync_parking_lot::{
     unpark_all_with_args,
 };
 
+use crate::backoff::Backoff;
 use crate::spin::{FAITHFUL, Spin};
 
 /// A writer holds the lock.
@@ -99,8 +100,10 @@ impl RwMutex {
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[inline]
     pub fn read_lock_in<R: Runtime>(&self) {
-        // L439: what to start from. A guess: a wrong one costs no more than a look would.
-        if let Err(actual) = self.try_read_lock_from(0) {
+        // L439: what to start from.
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let bits = self.bits.load(Ordering::Relaxed);
+        if let Err(actual) = self.try_read_lock_from(bits) {
             self.read_lock_slow::<R>(actual);
         }
     }
@@ -108,13 +111,18 @@ impl RwMutex {
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[cold]
     fn read_lock_slow<R: Runtime>(&self, mut bits: usize) {
-        let mut spin = None;
+        let (mut spin, mut backoff) = (None, Backoff::new());
         // L440-L464: until it is ours.
-        while let Err(actual) = self.try_read_lock_from(bits) {
-            bits = actual;
+        loop {
             // L441-L453: a writer holds the lock or waits for it; wait behind it.
-            if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
-                bits = self.wait::<R>(bits, READER, &mut spin);
+            bits = if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
+                self.wait::<R>(bits, READER, &mut spin)
+            } else {
+                self.stand_back(&mut backoff)
+            };
+            match self.try_read_lock_from(bits) {
+                Ok(()) => return,
+                Err(actual) => bits = actual,
             }
         }
     }
@@ -150,7 +158,7 @@ impl RwMutex {
         // L458-L462: one more.
         // Ordering: Acquire pairs with the Release of the writer before us.
         self.bits
-            .compare_exchange_weak(bits, bits + ONE_READER, Ordering::Acquire, Ordering::Relaxed)
+            .compare_exchange(bits, bits + ONE_READER, Ordering::Acquire, Ordering::Relaxed)
             .map(|_| ())
     }
 
@@ -173,8 +181,19 @@ impl RwMutex {
     #[inline]
     #[track_caller]
     pub fn read_unlock_in<R: Runtime>(&self) {
-        // A guess, as for locking.
-        let mut bits = ONE_READER;
+        // L470: what to start from.
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let bits = self.bits.load(Ordering::Relaxed);
+        if let Err(actual) = self.try_read_unlock_from(bits) {
+            self.read_unlock_slow::<R>(actual);
+        }
+    }
+
+    /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
+    #[cold]
+    #[track_caller]
+    fn read_unlock_slow<R: Runtime>(&self, mut bits: usize) {
+        let mut backoff = Backoff::new();
         loop {
             // Deviation D08: in every build, and before the word is touched; an assert after the
             // fact would leave it corrupted.
@@ -183,26 +202,30 @@ impl RwMutex {
                 R::fatal_error("RwMutex::read_unlock", "lock was not read-locked");
             }
             // L474-L477: the last reader, and somebody waits.
-            if bits == ONE_READER | HAS_PARKED {
-                if self.last_reader_leaves(bits) {
-                    return;
-                }
-                bits = self.bits.load(Ordering::Relaxed);
-                continue;
+            if bits == ONE_READER | HAS_PARKED && self.last_reader_leaves(bits) {
+                return;
             }
-            // L470, L472: out of order: one reader less, once it is known not to be the last
-            // with others waiting.
-            // Ordering: Release pairs with the Acquire of the writer that follows the readers.
-            match self.bits.compare_exchange_weak(
-                bits,
-                bits - ONE_READER,
-                Ordering::Release,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => return,
+            bits = self.stand_back(&mut backoff);
+            match self.try_read_unlock_from(bits) {
+                Ok(()) => return,
                 Err(actual) => bits = actual,
             }
         }
+    }
+
+    /// One step out of a read lock, for a reader that is not the last with others waiting.
+    ///
+    /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
+    #[inline]
+    fn try_read_unlock_from(&self, bits: usize) -> Result<(), usize> {
+        if reader_count(bits) == 0 || bits == ONE_READER | HAS_PARKED {
+            return Err(bits);
+        }
+        // L472: one reader less, once it is known which.
+        // Ordering: Release pairs with the Acquire of the writer that follows the readers.
+        self.bits
+            .compare_exchange(bits, bits - ONE_READER, Ordering::Release, Ordering::Relaxed)
+            .map(|_| ())
     }
 
     /// The end of the last read lock while others wait, who are woken; false if the word was not
@@ -245,7 +268,7 @@ impl RwMutex {
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     #[inline]
     pub fn write_lock_in<R: Runtime>(&self) {
-        // L483: what to start from, as for reading.
+        // L483: what to start from. A guess: a wrong one costs no more than a look would.
         if let Err(actual) = self.try_write_lock_from(0) {
             self.write_lock_slow::<R>(actual);
         }
@@ -367,6 +390,14 @@ impl RwMutex {
             Some(spin) if spin.is_worthwhile(bits & HAS_PARKED != 0) => while !spin.step() {},
             Some(spin) => return self.set_parked_and_wait::<R>(bits, who, Some(spin)),
         }
+        // Ordering: Relaxed, a hint; the exchange decides.
+        self.bits.load(Ordering::Relaxed)
+    }
+
+    /// After an exchange that failed since other readers were quicker: gives them time to go on;
+    /// returns the word as it is then.
+    fn stand_back(&self, backoff: &mut Backoff) -> usize {
+        backoff.stand_back();
         // Ordering: Relaxed, a hint; the exchange decides.
         self.bits.load(Ordering::Relaxed)
     }

@@ -3,6 +3,9 @@ use std::fmt;
 use pysync_parking_lot::primitive::atomic::{AtomicU32, Ordering, fence};
 use pysync_parking_lot::primitive::{const_fn, yield_now};
 
+use crate::backoff::Backoff;
+use crate::spin::FAITHFUL;
+
 /// A sequence lock: readers write nothing and try again if a writer was there meanwhile.
 ///
 /// The sequence is even while nobody writes and odd while somebody does; each write that is not
@@ -63,36 +66,46 @@ impl SeqLock {
     #[doc(alias = "_PySeqLock_LockWrite")]
     #[inline]
     pub fn lock_write(&self) {
-        // L519-L520: what to start from.
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut previous = self.sequence.load(Ordering::Relaxed);
-        loop {
-            // L521-L525: another writes, which does not take long.
-            if is_updating(previous) {
-                yield_now();
-                previous = self.sequence.load(Ordering::Relaxed);
-                continue;
-            }
-            // L526: from even to odd.
-            // Ordering: Acquire pairs with the Release of the writer before us.
-            match self.sequence.compare_exchange(
-                previous,
-                previous.wrapping_add(1),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
-                Ok(_) => break,
-                // L531-L533: another was quicker.
-                Err(actual) => {
-                    yield_now();
-                    previous = actual;
-                }
-            }
+        if !self.try_lock_write() {
+            self.lock_write_slow();
         }
-        // L527-L529: out of order: once the loop is over.
+        // L527-L529: before the data is written.
         // Ordering: this Release fence pairs with the Acquire fence in `end_read` (gh-121368): a
         // reader that sees any of our writes also sees the odd sequence from before them.
         fence(Ordering::Release);
+    }
+
+    /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
+    #[inline]
+    fn try_lock_write(&self) -> bool {
+        // L519-L520: what to start from.
+        // Ordering: Relaxed, a hint; the exchange decides.
+        let previous = self.sequence.load(Ordering::Relaxed);
+        // L521, L526: from even to odd.
+        // Ordering: Acquire pairs with the Release of the writer before us.
+        !is_updating(previous)
+            && self
+                .sequence
+                .compare_exchange(
+                    previous,
+                    previous.wrapping_add(1),
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+    }
+
+    /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
+    #[cold]
+    fn lock_write_slow(&self) {
+        let mut backoff = Backoff::new();
+        // L521-L525, L531-L533: another writes, which does not take long, or was quicker.
+        loop {
+            backoff.snooze();
+            if self.try_lock_write() {
+                return;
+            }
+        }
     }
 
     /// Ends a write and publishes it.
@@ -145,14 +158,24 @@ impl SeqLock {
     #[doc(alias = "_PySeqLock_BeginRead")]
     #[inline]
     pub fn begin_read(&self) -> u32 {
-        // L553-L559: an even number, or wait for one.
+        // L553-L554: an even number.
+        // Ordering: Acquire pairs with the Release of the last writer.
+        let sequence = self.sequence.load(Ordering::Acquire);
+        if is_updating(sequence) { self.begin_read_slow() } else { sequence }
+    }
+
+    /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead
+    #[cold]
+    fn begin_read_slow(&self) -> u32 {
+        let mut backoff = Backoff::new();
+        // L554-L559: wait for one.
         loop {
-            // Ordering: Acquire pairs with the Release of the last writer.
+            backoff.snooze();
+            // Ordering: Acquire, as above.
             let sequence = self.sequence.load(Ordering::Acquire);
             if !is_updating(sequence) {
                 return sequence;
             }
-            yield_now();
         }
     }
 
@@ -172,7 +195,10 @@ impl SeqLock {
             return true;
         }
         // L573-L574: let the writer get on with it.
-        yield_now();
+        // Deviation D13: C yields; here the next `begin_read` does if that takes long.
+        if FAITHFUL {
+            yield_now();
+        }
         false
     }
 

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use crate::RawMutex;
 use crate::primitive::{self, UnsafeCell};
-use crate::wait_queue::WaitQueue;
+use crate::wait_queues::WaitQueues;
 
 /// A prime, so that the addresses of neighbouring objects spread. Models have one bucket: every
 /// address then collides, and their executions do not depend on where memory happens to lie.
@@ -12,7 +12,7 @@ use crate::wait_queue::WaitQueue;
 /// CPython: Python/parking_lot.c:L35 NUM_BUCKETS
 pub(crate) const NUM_BUCKETS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 257 };
 
-/// A queue of waiters behind its lock, alone on its cache line.
+/// Queues of waiters behind their lock, alone on their cache line.
 ///
 /// CPython: Python/parking_lot.c:L14 Bucket
 // Deviation D02: C packs two buckets to a line; threads on unrelated locks then share it.
@@ -20,17 +20,17 @@ pub(crate) const NUM_BUCKETS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 2
 pub(crate) struct Bucket {
     // L16: guards the rest.
     mutex: RawMutex,
-    // L19-L20: the queue counts its entries.
-    queue: UnsafeCell<WaitQueue>,
+    // L19-L20: a queue for each address, and no count over all of them.
+    queues: UnsafeCell<WaitQueues>,
 }
 
-// SAFETY: the queue is reached through the lock only.
+// SAFETY: the queues are reached through the lock only.
 unsafe impl Sync for Bucket {}
 
 primitive::model_static! {
     /// CPython: Python/parking_lot.c:L48 buckets
     static BUCKETS: [Bucket; NUM_BUCKETS] = {
-        // L49-L50: an empty queue is all zeroes, there are no self-pointers to set up.
+        // L49-L50: no queues are all zeroes, there are no self-pointers to set up.
         #[cfg(not(any(loom, shuttle)))]
         {
             [const { Bucket::new() }; NUM_BUCKETS]
@@ -45,7 +45,7 @@ primitive::model_static! {
 impl Bucket {
     primitive::const_fn! {
         pub(crate) const fn new() -> Self {
-            Self { mutex: RawMutex::new(), queue: UnsafeCell::new(WaitQueue::new()) }
+            Self { mutex: RawMutex::new(), queues: UnsafeCell::new(WaitQueues::new()) }
         }
     }
 
@@ -74,7 +74,7 @@ impl Bucket {
         // SAFETY: nobody else is there, by contract.
         unsafe { self.mutex.reset() };
         // SAFETY: as above.
-        self.queue.with_mut(|queue| unsafe { *queue = WaitQueue::new() });
+        self.queues.with_mut(|queues| unsafe { *queues = WaitQueues::new() });
     }
 }
 
@@ -84,18 +84,18 @@ pub(crate) struct BucketGuard<'a> {
 }
 
 impl Deref for BucketGuard<'_> {
-    type Target = WaitQueue;
+    type Target = WaitQueues;
 
-    fn deref(&self) -> &WaitQueue {
+    fn deref(&self) -> &WaitQueues {
         // SAFETY: the lock is held as long as the guard lives.
-        self.bucket.queue.with(|queue| unsafe { &*queue })
+        self.bucket.queues.with(|queues| unsafe { &*queues })
     }
 }
 
 impl DerefMut for BucketGuard<'_> {
-    fn deref_mut(&mut self) -> &mut WaitQueue {
+    fn deref_mut(&mut self) -> &mut WaitQueues {
         // SAFETY: as above, and the guard is borrowed mutably.
-        self.bucket.queue.with_mut(|queue| unsafe { &mut *queue })
+        self.bucket.queues.with_mut(|queues| unsafe { &mut *queues })
     }
 }
 

@@ -55,7 +55,7 @@ mod raw_mutex;
 mod runtime;
 mod semaphore;
 mod trace;
-mod wait_queue;
+mod wait_queues;
 
 #[doc(hidden)]
 pub use bucket::bucket_locks_held;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bucket::{Bucket, bucket_locks_held};
 use crate::runtime::AbortOnUnwind;
 use crate::trace;
-use crate::wait_queue::WaitEntry;
+use crate::wait_queues::WaitEntry;
 use crate::{Deadline, Native, ParkWord, Runtime};
 
 /// How a [`park`] ended.
@@ -40,8 +40,8 @@ pub struct Unparked {
     /// What it passed to [`park`]. What this points to stays valid until the callback returns,
     /// if the parking thread keeps it valid until `park` returns.
     pub park_arg: *mut (),
-    /// Other threads remain in the bucket. As in C they may be waiting on other addresses, so
-    /// true is a maybe and only false is certain.
+    /// Other threads remain parked on the address. C counts all in the bucket, whatever they wait
+    /// for, so that there only false is certain.
     pub has_more_waiters: bool,
 }
 
@@ -113,14 +113,14 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
 
     // L318-L325: compare and queue in one step, as others see it.
     {
-        let mut queue = bucket.lock();
+        let mut queues = bucket.lock();
         if !word.holds(expected) {
             return ParkStatus::Again;
         }
         // SAFETY: `entry` stays here until it is off the queue: every way out of this function
         // below has either been woken by the thread that took it off or takes it off itself,
         // and nothing unwinds in between.
-        unsafe { queue.push_back(&raw const entry) };
+        unsafe { queues.push_back(&raw const entry) };
     }
     let no_unwind = AbortOnUnwind::new("a panic while the thread was queued");
     trace::park(addr);
@@ -134,17 +134,17 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
     let mut status = entry.semaphore.wait_until(deadline);
     if status != ParkStatus::Ok {
         // L333-L334: timeout or signal, unless somebody has us off the queue already.
-        let mut queue = bucket.lock();
+        let mut queues = bucket.lock();
         // SAFETY: the bucket lock is held.
         if unsafe { entry.is_unparking() } {
             // L335-L341: the wake is on its way, and it is going to write to `entry`.
-            drop(queue);
+            drop(queues);
             while entry.semaphore.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
             status = ParkStatus::Ok;
         } else {
             // L343-L347: nobody has, so off it ourselves.
             // SAFETY: not taken off by another, so still on the queue.
-            unsafe { queue.remove(&raw const entry) };
+            unsafe { queues.remove(&raw const entry) };
         }
     }
     no_unwind.disarm();
@@ -183,12 +183,12 @@ pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
 
     // L361-L370: take one off, and let the caller change its word before anyone can park.
     let waiter = {
-        let mut queue = bucket.lock();
-        let waiter = queue.remove_first(addr);
+        let mut queues = bucket.lock();
+        let (waiter, has_more_waiters) = queues.remove_first(addr);
         let unparked = (!waiter.is_null()).then(|| Unparked {
             // SAFETY: off the queue but not yet woken, so valid.
             park_arg: unsafe { (*waiter).park_arg },
-            has_more_waiters: queue.len() > 0,
+            has_more_waiters,
         });
         let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
         f(unparked);
@@ -239,8 +239,8 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
 
     // L384-L386: take them all off.
     let mut waiter = {
-        let mut queue = bucket.lock();
-        let chain = queue.remove_all(addr);
+        let mut queues = bucket.lock();
+        let chain = queues.remove_all(addr);
         let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
         f(ParkArgs { waiter: chain, asleep: PhantomData });
         no_unwind.disarm();

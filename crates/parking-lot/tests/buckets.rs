@@ -33,7 +33,7 @@ fn parked<'s>(
 }
 
 #[test]
-fn has_more_waiters_is_certain_only_when_false() {
+fn has_more_waiters_is_about_the_address_and_not_the_bucket() {
     let (_turn, _watchdog) = (my_turn(), watchdog());
     let [a, b, c] = MATES.get(0);
     thread::scope(|s| {
@@ -43,11 +43,11 @@ fn has_more_waiters_is_certain_only_when_false() {
 
         assert!(unpark_one(a).unwrap().has_more_waiters, "another on this address");
         assert_eq!(first.join().unwrap(), ParkStatus::Ok);
-        assert!(unpark_one(a).unwrap().has_more_waiters, "as in C: another in this bucket");
+        assert!(!unpark_one(a).unwrap().has_more_waiters, "unlike C's: another in this bucket");
         assert_eq!(second.join().unwrap(), ParkStatus::Ok);
         assert!(unpark_one(a).is_none());
         assert!(unpark_one(c).is_none());
-        assert!(!unpark_one(b).unwrap().has_more_waiters, "the bucket is empty");
+        assert!(!unpark_one(b).unwrap().has_more_waiters, "nobody is left");
         assert_eq!(other.join().unwrap(), ParkStatus::Ok);
     });
 }
@@ -73,7 +73,7 @@ fn addresses_of_one_bucket_are_served_in_order_each_for_itself() {
     let [a, b, c] = MATES.get(2);
     thread::scope(|s| {
         let mut waiters = [a, b, c, a, b, c, a, b, c].map(|word| Some(parked(s, word)));
-        // From the middle, the tail and the head of the queue.
+        // From each of three queues, and until each is empty.
         for (word, id) in [(b, 1), (c, 2), (b, 4), (a, 0), (c, 5), (c, 8), (a, 3), (b, 7), (a, 6)] {
             assert!(unpark_one(word).is_some());
             assert_eq!(waiters[id].take().unwrap().join().unwrap(), ParkStatus::Ok);
@@ -105,11 +105,11 @@ fn unpark_all_wakes_all_of_its_address_and_none_of_another() {
         assert!(left.iter().all(|waiter| !waiter.is_finished()));
         assert!(unpark_one(a).is_none());
 
-        // The rest of the queue is still in order: b, c, b.
+        // The others are still in order: b, c, b.
         let mut left = left.into_iter();
         assert!(unpark_one(b).unwrap().has_more_waiters);
         assert_eq!(left.next().unwrap().join().unwrap(), ParkStatus::Ok);
-        assert!(unpark_one(c).unwrap().has_more_waiters);
+        assert!(!unpark_one(c).unwrap().has_more_waiters);
         assert_eq!(left.next().unwrap().join().unwrap(), ParkStatus::Ok);
         assert!(!unpark_one(b).unwrap().has_more_waiters);
         assert_eq!(left.next().unwrap().join().unwrap(), ParkStatus::Ok);
