@@ -60,3 +60,33 @@ fn unpark_all_and_timeouts() {
         unpark(&state.0, |unparked| assert!(unparked.is_none()));
     });
 }
+
+#[test]
+fn a_stranger_that_gives_up_leaves_its_neighbour_where_it_is_found() {
+    // The bucket keeps the first waiters of its addresses in a tree, so that who leaves may
+    // change the place of others.
+    bounded("a timeout and a waiter on another address", || {
+        let state = run(
+            [AtomicU32::new(0), AtomicU32::new(0)],
+            &[
+                |[given_up, _]| {
+                    assert_eq!(park(given_up, 0, SOON, no_arg(), false), ParkStatus::Timeout);
+                },
+                |[_, word]| {
+                    while word.load(Acquire) == 0 {
+                        park(word, 0, None, no_arg(), false);
+                    }
+                },
+                |[_, word]| {
+                    word.store(1, Release);
+                    unpark(word, |unparked| {
+                        assert!(unparked.is_none_or(|unparked| !unparked.has_more_waiters));
+                    });
+                },
+            ],
+        );
+        for word in &*state {
+            unpark(word, |unparked| assert!(unparked.is_none()));
+        }
+    });
+}

@@ -136,3 +136,39 @@ fn a_lock_that_is_handed_off() {
         assert_eq!(state.0.load(SeqCst), 0, "nobody holds it in the end");
     });
 }
+
+#[test]
+fn strangers_that_give_up_leave_the_others_where_they_are_found() {
+    // Three addresses in one bucket, each with a waiter that stays and one that gives up, which
+    // changes the tree of their queues; and whoever stays is woken.
+    check("three addresses in a bucket", || {
+        type State = [AtomicU8; 3];
+        fn stay(word: &AtomicU8) {
+            while word.load(SeqCst) == 0 {
+                park(word, 0, None, no_arg(), false);
+            }
+        }
+        fn give_up(word: &AtomicU8) {
+            let status = park(word, 0, SOON, no_arg(), false);
+            assert!(status != ParkStatus::Ok || word.load(SeqCst) == 1);
+        }
+        fn wake(word: &AtomicU8) {
+            word.store(1, SeqCst);
+            unpark_all(word);
+        }
+        let state: Arc<State> = run(
+            [AtomicU8::new(0), AtomicU8::new(0), AtomicU8::new(0)],
+            &[
+                |words| stay(&words[0]),
+                |words| stay(&words[1]),
+                |words| stay(&words[2]),
+                |words| words.iter().for_each(give_up),
+                |words| words.iter().rev().for_each(give_up),
+                |words| words.iter().for_each(wake),
+            ],
+        );
+        for word in &*state {
+            unpark(word, |unparked| assert!(unparked.is_none()));
+        }
+    });
+}
