@@ -6,7 +6,7 @@ use crate::bucket::{Bucket, bucket_locks_held};
 use crate::runtime::AbortOnUnwind;
 use crate::trace;
 use crate::wait_queues::WaitEntry;
-use crate::{Deadline, Native, ParkWord, Runtime};
+use crate::{Deadline, Native, ParkWord, Runtime, Semaphore};
 
 /// How a [`park`] ended.
 #[doc(alias("Py_PARK_OK", "Py_PARK_AGAIN", "Py_PARK_TIMEOUT", "Py_PARK_INTR"))]
@@ -198,12 +198,13 @@ pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
 
     // L372-L375: outside the lock, which the woken thread may need.
     if !waiter.is_null() {
-        // SAFETY: the wake that we owe to the entry that we took off.
-        unsafe { wake(waiter) };
+        // SAFETY: the wake that we owe to the entry that we took off, which is valid until then.
+        unsafe { Semaphore::wakeup_raw(&raw const (*waiter).semaphore) };
     }
 }
 
-/// Unparks all threads that are parked on `word`'s address, in the order in which they parked.
+/// Unparks all threads that are parked on `word`'s address. On Linux they wake together, by one
+/// system call, which first costs another for each of them that is asleep.
 ///
 /// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
 ///
@@ -238,7 +239,7 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
     let bucket = Bucket::of(addr);
 
     // L384-L386: take them all off.
-    let mut waiter = {
+    let first = {
         let mut queues = bucket.lock();
         let chain = queues.remove_all(addr);
         let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
@@ -247,14 +248,23 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
         chain
     };
 
-    // L388-L392: a woken entry is gone, so look past it first.
-    while !waiter.is_null() {
-        // SAFETY: in the chain and not yet woken.
-        let next = unsafe { WaitEntry::next_unparked(waiter) };
-        // SAFETY: the wake that we owe to each entry of the chain.
-        unsafe { wake(waiter) };
-        waiter = next;
+    if first.is_null() {
+        return;
     }
+    // SAFETY: in the chain and not yet woken.
+    let last = unsafe { WaitEntry::last_unparked(first) };
+    let mut waiter = first;
+    // L388-L392: a woken entry is gone, so look past it first.
+    while waiter != last {
+        // SAFETY: in the chain and not yet woken; the last one is woken below.
+        unsafe {
+            let next = WaitEntry::next_unparked(waiter);
+            Semaphore::wakeup_before(&raw const (*waiter).semaphore, &raw const (*last).semaphore);
+            waiter = next;
+        }
+    }
+    // SAFETY: the last of the wakes that we owe.
+    unsafe { Semaphore::wakeup_last(&raw const (*last).semaphore) };
 }
 
 /// The park arguments of the threads that an [`unpark_all_with_args`] is about to wake.
@@ -277,11 +287,4 @@ impl Iterator for ParkArgs<'_> {
             unsafe { (*waiter).park_arg }
         })
     }
-}
-
-/// # Safety
-/// `waiter` was taken off its queue and has not been woken.
-unsafe fn wake(waiter: *const WaitEntry) {
-    // SAFETY: it waits for this wake, so it is valid until then.
-    unsafe { crate::Semaphore::wakeup_raw(&raw const (*waiter).semaphore) };
 }

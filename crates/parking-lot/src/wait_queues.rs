@@ -76,6 +76,15 @@ impl WaitEntry {
         // SAFETY: alive until woken, and off the queue, so nobody writes its node.
         unsafe { get(this, |node| node.next) }
     }
+
+    /// The last entry of a chain whose first is `this`.
+    ///
+    /// # Safety
+    /// As for [`next_unparked`](Self::next_unparked).
+    pub(crate) unsafe fn last_unparked(this: *const Self) -> *const Self {
+        // SAFETY: as above.
+        unsafe { get(this, |node| node.last) }
+    }
 }
 
 /// # Safety
@@ -365,8 +374,14 @@ mod tests {
                         prop_assert!(!is_unparking(&entries[entry]));
                     },
                     _ => {
-                        let all = indices(queues.remove_all(addr), &entries);
+                        let first = queues.remove_all(addr);
+                        let all = indices(first, &entries);
                         prop_assert_eq!(&all, &of(&list, addr));
+                        if let Some(&last) = all.last() {
+                            // SAFETY: as above.
+                            let chained = unsafe { WaitEntry::last_unparked(first) };
+                            prop_assert_eq!(chained, &raw const entries[last]);
+                        }
                         prop_assert!(all.iter().all(|&entry| is_unparking(&entries[entry])));
                         list.retain(|&entry| addrs[entry] != addr);
                     }

@@ -69,19 +69,68 @@ impl Parker {
     /// # Safety
     /// `this` is valid until its waiter has seen this wakeup.
     pub(super) unsafe fn wake(this: *const Self) {
-        // SAFETY: valid until the addition below, by contract.
-        let word: *const AtomicU32 = unsafe { &raw const (*this).count };
-        // L239: from here on the waiter may take the wakeup, return, and reuse its stack.
-        // Ordering: Release pairs with the Acquire in `take`.
-        // SAFETY: as above.
-        unsafe { (*word).fetch_add(1, Ordering::Release) };
-        // L240-L242: the address is only a key to the kernel; whoever sleeps on it by now looks
-        // again. The call cannot fail on an address that was once a word.
-        // SAFETY: FUTEX_WAKE does not access the memory.
-        unsafe {
-            libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1)
-        };
+        // SAFETY: by contract.
+        futex_wake(unsafe { Self::grant(this) }, 1);
     }
+
+    /// # Safety
+    /// As for `wake`; and `last` is valid until `wake_last` is called on it, which it is.
+    pub(super) unsafe fn wake_before(this: *const Self, last: *const Self) {
+        // Deviation D14: to wake them one by one would be to be preempted by each, and to rouse
+        // an idle processor for each. A sleeper is moved to the word of `last` instead.
+        // SAFETY: by contract.
+        let (from, to) = unsafe { (Self::grant(this), &raw const (*last).count) };
+        // SAFETY: FUTEX_REQUEUE accesses neither word.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                from,
+                libc::FUTEX_REQUEUE | libc::FUTEX_PRIVATE_FLAG,
+                0_usize, // This many are woken,
+                1_usize, // and this many are moved.
+                to,
+            )
+        };
+        // A sandbox may not know of it.
+        if result < 0 {
+            futex_wake(from, 1);
+        }
+    }
+
+    /// # Safety
+    /// As for `wake`.
+    pub(super) unsafe fn wake_last(this: *const Self) {
+        // SAFETY: by contract.
+        futex_wake(unsafe { Self::grant(this) }, libc::c_int::MAX);
+    }
+
+    /// Stores a wakeup; returns the word that the waiter sleeps on, which is only a key to the
+    /// kernel now: the waiter may take the wakeup, return, and reuse its stack. Whoever sleeps
+    /// there by then looks again.
+    ///
+    /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
+    ///
+    /// # Safety
+    /// As for `wake`.
+    unsafe fn grant(this: *const Self) -> *const AtomicU32 {
+        // L239: one more.
+        // Ordering: Release pairs with the Acquire in `take`.
+        // SAFETY: valid until the addition, by contract.
+        unsafe {
+            let word = &raw const (*this).count;
+            (*word).fetch_add(1, Ordering::Release);
+            word
+        }
+    }
+}
+
+/// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
+fn futex_wake(word: *const AtomicU32, most: libc::c_int) {
+    // L240-L242: the call cannot fail on an address that was once a word.
+    // SAFETY: FUTEX_WAKE does not access the memory.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, most)
+    };
 }
 
 /// Sleeps if `word` holds `expected`; 0 for a wake, else the error. `errno` is read at once.

@@ -102,6 +102,25 @@ impl Semaphore {
         unsafe { Parker::wake(&raw const (*this).0) };
     }
 
+    /// [`wakeup_raw`](Self::wakeup_raw), except that a waiter which is asleep may sleep on until
+    /// [`wakeup_last`](Self::wakeup_last) is called on `last`.
+    ///
+    /// # Safety
+    /// As for `wakeup_raw`; and `last` is valid until `wakeup_last` is called on it, which it is.
+    pub(crate) unsafe fn wakeup_before(this: *const Self, last: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Parker::wake_before(&raw const (*this).0, &raw const (*last).0) };
+    }
+
+    /// [`wakeup_raw`](Self::wakeup_raw) for this one and all who were left to it.
+    ///
+    /// # Safety
+    /// As for `wakeup_raw`.
+    pub(crate) unsafe fn wakeup_last(this: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Parker::wake_last(&raw const (*this).0) };
+    }
+
     /// Sleeps until a wakeup, the deadline or a signal. Never `Again`.
     pub(crate) fn wait_until(&self, deadline: Deadline) -> ParkStatus {
         self.0.wait(deadline)

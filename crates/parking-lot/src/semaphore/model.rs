@@ -46,6 +46,20 @@ impl Parker {
         *count += 1;
         condvar.notify_one();
     }
+
+    /// # Safety
+    /// As for `wake`.
+    pub(super) unsafe fn wake_before(this: *const Self, _last: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Self::wake(this) };
+    }
+
+    /// # Safety
+    /// As for `wake`.
+    pub(super) unsafe fn wake_last(this: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Self::wake(this) };
+    }
 }
 
 #[cfg(loom)]

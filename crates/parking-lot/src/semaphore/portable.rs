@@ -64,6 +64,20 @@ impl Parker {
         this.condvar.notify_one();
     }
 
+    /// # Safety
+    /// As for `wake`.
+    pub(super) unsafe fn wake_before(this: *const Self, _last: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Self::wake(this) };
+    }
+
+    /// # Safety
+    /// As for `wake`.
+    pub(super) unsafe fn wake_last(this: *const Self) {
+        // SAFETY: by contract.
+        unsafe { Self::wake(this) };
+    }
+
     fn lock(&self) -> MutexGuard<'_, u32> {
         // Nothing panics with the lock held.
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
