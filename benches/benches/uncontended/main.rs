@@ -9,10 +9,20 @@ mod rw_lock;
 mod section;
 mod seq_lock;
 
-use criterion::{criterion_group, criterion_main};
+use std::thread;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+
+/// With a second thread in the process, as locks have it: glibc's take no atomic step without.
+fn config() -> Criterion {
+    thread::spawn(thread::park);
+    Criterion::default()
+}
 
 criterion_group!(
-    benches,
+    name = benches;
+    config = config();
+    targets =
     mutex::locks,
     mutex::guards,
     mutex::attempts,

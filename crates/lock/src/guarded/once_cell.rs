@@ -83,14 +83,23 @@ impl<T> OnceCell<T> {
     ///
     /// # Panics
     /// As for [`get_or_init`](Self::get_or_init).
+    #[inline]
     pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        match self.get() {
+            Some(value) => Ok(value),
+            None => self.init(f),
+        }
+    }
+
+    #[cold]
+    fn init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         self.once.call_once(|| {
             let value = f()?;
             // SAFETY: nobody reads before the flag says so, and the flag lets in one at a time.
             self.value.with_mut(|slot| unsafe { (*slot).write(value) });
             Ok(())
         })?;
-        Ok(self.get().expect("initialised just now or before"))
+        Ok(self.get().expect("initialised just now"))
     }
 
     /// The value, leaving the cell empty.
