@@ -1,4 +1,4 @@
-//! How many bytes a lock takes.
+//! How many bytes a lock takes, and a waiter.
 
 use crate::runner::{Entrant, Job, Plan, Sample};
 
@@ -54,10 +54,15 @@ pub(crate) fn plan() -> Plan {
         ),
         job("event", sizes! { "pysync": pysync_lock::Event }),
         job("seqlock", sizes! { "pysync": pysync_lock::SeqLock }),
+        // On its own stack; peers keep theirs in private types.
+        job(
+            "a waiter",
+            vec![Entrant::new("pysync", |_| Sample::new(pysync_parking_lot::WAITER_BYTES as f64))],
+        ),
     ];
     Plan {
         name: "memory",
-        title: "Bytes of a lock without data",
+        title: "Bytes of a lock without data, and of a thread that waits",
         unit: "bytes",
         higher_is_better: false,
         x: "what",

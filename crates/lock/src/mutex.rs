@@ -208,13 +208,21 @@ impl Mutex {
     /// [`unlock`](Self::unlock) in another runtime, which decides what misuse leads to.
     ///
     /// CPython: Include/cpython/lock.h:L56 _PyMutex_Unlock
-    /// CPython: Python/lock.c:L598 PyMutex_Unlock
     #[inline]
     #[track_caller]
     pub fn unlock_in<R: Runtime>(&self) {
-        // L58-L60: the fast path is the first step of `try_unlock`.
+        // L58-L60: nobody waits.
+        if let Err(v) = self.unlock_fast() {
+            self.unlock_slow_in::<R>(v);
+        }
+    }
+
+    /// CPython: Python/lock.c:L598 PyMutex_Unlock
+    #[cold]
+    #[track_caller]
+    fn unlock_slow_in<R: Runtime>(&self, v: u8) {
         // L600-L602: what `try_unlock` reports is fatal here.
-        if self.try_unlock().is_err() {
+        if self.unlock_slow(v).is_err() {
             R::fatal_error("Mutex::unlock", "unlocking mutex that is not locked");
         }
     }
@@ -228,12 +236,19 @@ impl Mutex {
     #[doc(alias = "_PyMutex_TryUnlock")]
     #[inline]
     pub fn try_unlock(&self) -> Result<(), NotLocked> {
+        self.unlock_fast().or_else(|v| self.unlock_slow(v))
+    }
+
+    /// Unlocks a mutex that nobody waits for; otherwise says what the word is.
+    ///
+    /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
+    #[inline]
+    fn unlock_fast(&self) -> Result<(), u8> {
         // L163-L164, L174-L177: tried first, and only once, with the word that most locks have.
         // Ordering: Release pairs with the Acquire of the next lock.
-        match self.bits.compare_exchange(LOCKED, UNLOCKED, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => Ok(()),
-            Err(v) => self.unlock_slow(v),
-        }
+        self.bits
+            .compare_exchange(LOCKED, UNLOCKED, Ordering::Release, Ordering::Relaxed)
+            .map(|_| ())
     }
 
     /// Whether somebody holds the mutex; stale as soon as it returns.

@@ -72,3 +72,5 @@ pub use semaphore::Semaphore;
 #[cfg(any(loom, shuttle))]
 #[doc(hidden)]
 pub use semaphore::platform::set_clock_step;
+#[doc(hidden)]
+pub use wait_queues::WAITER_BYTES;

@@ -24,6 +24,10 @@ pub(crate) struct WaitEntry {
     node: UnsafeCell<Node>,
 }
 
+/// What a parked thread takes, on its own stack.
+#[doc(hidden)]
+pub const WAITER_BYTES: usize = size_of::<WaitEntry>();
+
 struct Node {
     /// The queue of the address.
     prev: *const WaitEntry,
@@ -392,6 +396,11 @@ mod tests {
                 prop_assert_eq!(count(&queues, queues.root), left.len());
             }
         }
+    }
+
+    #[test]
+    fn a_waiter_takes_less_than_two_hundred_bytes() {
+        const { assert!(WAITER_BYTES < 200) };
     }
 
     #[test]
