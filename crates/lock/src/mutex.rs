@@ -40,9 +40,9 @@ struct MutexEntry {
 /// | `0b11` | locked, threads are parked |
 ///
 /// Uncontended, locking and unlocking are one compare-exchange each. Contended, a thread stands
-/// back for 16 µs, yields 40 times, then parks. Whoever is parked when the mutex is unlocked, and
-/// has waited for longer than 1 ms, gets it handed over, so that a thread that unlocks and relocks
-/// cannot keep it for itself.
+/// back for up to 32 µs, looking ever more seldom, yields 40 times, then parks. Whoever is parked
+/// when the mutex is unlocked, and has waited for longer than 1 ms, gets it handed over, so that a
+/// thread that unlocks and relocks cannot keep it for itself.
 ///
 /// Usable in a `static`; zeroed memory is an unlocked mutex. It guards no data of its own: see
 /// [`guarded::Mutex`](crate::guarded::Mutex) for one that does. Not reentrant. Any thread may
@@ -305,7 +305,7 @@ impl Mutex {
         };
 
         // L78-L79: how long spinning is worth it.
-        let mut spin = Spin::<FAITHFUL>::new(now, deadline);
+        let mut spin = Spin::<FAITHFUL>::new((&raw const self.bits).addr(), now, deadline);
         // Ordering: Relaxed, a hint; the exchanges decide.
         let mut v = self.bits.load(Ordering::Relaxed);
         loop {

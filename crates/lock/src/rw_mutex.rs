@@ -386,7 +386,10 @@ impl RwMutex {
         match spin {
             // Deviation D11: C goes to sleep at once.
             _ if FAITHFUL => return self.set_parked_and_wait::<R>(bits, who, None),
-            None => *spin = Some(Spin::new(monotonic_now(), Deadline::NEVER)),
+            None => {
+                let lock = (&raw const self.bits).addr();
+                *spin = Some(Spin::new(lock, monotonic_now(), Deadline::NEVER));
+            }
             Some(spin) if spin.is_worthwhile(bits & HAS_PARKED != 0) => while !spin.step() {},
             Some(spin) => return self.set_parked_and_wait::<R>(bits, who, Some(spin)),
         }

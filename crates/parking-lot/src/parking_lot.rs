@@ -241,11 +241,11 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
     // L384-L386: take them all off.
     let first = {
         let mut queues = bucket.lock();
-        let chain = queues.remove_all(addr);
+        let first = queues.remove_all(addr);
         let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
-        f(ParkArgs { waiter: chain, asleep: PhantomData });
+        f(ParkArgs { waiter: first, asleep: PhantomData });
         no_unwind.disarm();
-        chain
+        first
     };
 
     if first.is_null() {
