@@ -98,6 +98,20 @@ fn caption(family: &Family, cell: &Cell) -> String {
 
 const SIZE: (u32, u32) = (560, 320);
 
+const OURS: RGBColor = RGBColor(214, 39, 40);
+/// Variants and other primitives of ours.
+const OURS_TOO: RGBColor = RGBColor(255, 152, 150);
+const PEERS: [RGBColor; 8] = [
+    RGBColor(31, 119, 180),
+    RGBColor(148, 103, 189),
+    RGBColor(44, 160, 44),
+    RGBColor(255, 127, 14),
+    RGBColor(127, 127, 127),
+    RGBColor(23, 190, 207),
+    RGBColor(140, 86, 75),
+    RGBColor(188, 189, 34),
+];
+
 /// A line for each contender over the x axis, whose values stand at equal distances.
 fn plot(
     family: &Family,
@@ -121,11 +135,12 @@ fn plot(
             .x_label_area_size(34)
             .y_label_area_size(52)
             .right_y_label_area_size(0)
-            .build_cartesian_2d(0.0..right, 0.0..if top > 0.0 { top } else { 1.0 })
+            // The legend has the last third to itself.
+            .build_cartesian_2d(0.0..right * 1.45, 0.0..if top > 0.0 { top } else { 1.0 })
             .map_err(|error| broken(error.to_string()))?;
         chart
             .configure_mesh()
-            .x_labels(labels.len())
+            .x_labels(2 * labels.len())
             .x_label_formatter(&|x| {
                 let i = x.round() as usize;
                 if (x - i as f64).abs() < 1e-6 {
@@ -140,8 +155,11 @@ fn plot(
             .draw()
             .map_err(|error| broken(error.to_string()))?;
         for (i, &contender) in contenders.iter().enumerate() {
-            let ours = crate::model::is_ours(contender);
-            let style = colour(i, ours).stroke_width(if ours { 3 } else { 1 });
+            let style = match contender {
+                "pysync" => OURS.stroke_width(3),
+                _ if crate::model::is_ours(contender) => OURS_TOO.stroke_width(2),
+                _ => PEERS[i % PEERS.len()].stroke_width(1),
+            };
             let points: Vec<(f64, f64)> = cells
                 .iter()
                 .enumerate()
@@ -155,25 +173,11 @@ fn plot(
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerLeft)
-            .background_style(WHITE.mix(0.7))
+            .position(SeriesLabelPosition::MiddleRight)
+            .background_style(WHITE)
             .draw()
             .map_err(|error| broken(error.to_string()))?;
         root.present().map_err(|error| broken(error.to_string()))?;
     }
     Ok(svg)
-}
-
-fn colour(i: usize, ours: bool) -> RGBColor {
-    const PEERS: [RGBColor; 8] = [
-        RGBColor(31, 119, 180),
-        RGBColor(148, 103, 189),
-        RGBColor(44, 160, 44),
-        RGBColor(255, 127, 14),
-        RGBColor(127, 127, 127),
-        RGBColor(23, 190, 207),
-        RGBColor(140, 86, 75),
-        RGBColor(188, 189, 34),
-    ];
-    if ours { RGBColor(214, 39, 40) } else { PEERS[i % PEERS.len()] }
 }
