@@ -39,10 +39,10 @@ struct MutexEntry {
 /// | `0b10` | unlocked, threads are parked |
 /// | `0b11` | locked, threads are parked |
 ///
-/// Uncontended, locking and unlocking are one compare-exchange each. Contended, a thread stands
-/// back for up to 32 µs, looking ever more seldom, yields 40 times, then parks. Whoever is parked
-/// when the mutex is unlocked, and has waited for longer than 1 ms, gets it handed over, so that a
-/// thread that unlocks and relocks cannot keep it for itself.
+/// Uncontended, locking and unlocking are one compare-exchange each. Contended, a thread yields up
+/// to 40 times, looking ever more seldom, then parks. Whoever is parked when the mutex is
+/// unlocked, and has waited for longer than 1 ms, gets it handed over, so that a thread that
+/// unlocks and relocks cannot keep it for itself.
 ///
 /// Usable in a `static`; zeroed memory is an unlocked mutex. It guards no data of its own: see
 /// [`guarded::Mutex`](crate::guarded::Mutex) for one that does. Not reentrant. Any thread may
@@ -432,7 +432,7 @@ impl Mutex {
             if should_be_fair {
                 v |= LOCKED;
             }
-            // L153-L155: conservative, as it counts the whole bucket (gh-135641).
+            // L153-L155: others wait for it. C's answer is about the whole bucket (gh-135641).
             if unparked.has_more_waiters {
                 v |= HAS_PARKED;
             }

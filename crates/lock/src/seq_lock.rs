@@ -9,9 +9,9 @@ use crate::spin::FAITHFUL;
 /// A sequence lock: readers write nothing and try again if a writer was there meanwhile.
 ///
 /// The sequence is even while nobody writes and odd while somebody does; each write that is not
-/// abandoned makes it grow by two. Readers and writers that find it odd yield until it is not,
-/// so writes must be short and call no foreign code (gh-119525). A reader that sleeps through
-/// exactly 2³¹ writes takes what it read for consistent.
+/// abandoned makes it grow by two. Readers and writers that find it odd wait until it is not; they
+/// pause, then yield, but never sleep, so writes must be short and call no foreign code
+/// (gh-119525). A reader that sleeps through exactly 2³¹ writes takes what it read for consistent.
 ///
 /// What it guards must be read and written with atomic operations, `Relaxed` ones suffice, since
 /// a reader and a writer may well meet: [`guarded::SeqLock`](crate::guarded::SeqLock) does that.
@@ -60,7 +60,7 @@ impl SeqLock {
         }
     }
 
-    /// Locks for writing, yielding while another writes.
+    /// Locks for writing, once nobody else writes.
     ///
     /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
     #[doc(alias = "_PySeqLock_LockWrite")]
@@ -151,8 +151,7 @@ impl SeqLock {
         sequence
     }
 
-    /// Begins to read, yielding while somebody writes. The result is for
-    /// [`end_read`](Self::end_read).
+    /// Begins to read, once nobody writes. The result is for [`end_read`](Self::end_read).
     ///
     /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead
     #[doc(alias = "_PySeqLock_BeginRead")]
@@ -179,8 +178,8 @@ impl SeqLock {
         }
     }
 
-    /// Whether nothing was written since the `begin_read` that gave `previous`. If not, yields
-    /// and returns false: what was read is to be thrown away, and read again.
+    /// Whether nothing was written since the `begin_read` that gave `previous`. If not, what was
+    /// read is to be thrown away, and read again.
     ///
     /// CPython: Python/lock.c:L562 _PySeqLock_EndRead
     #[doc(alias = "_PySeqLock_EndRead")]

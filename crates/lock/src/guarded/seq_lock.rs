@@ -10,7 +10,7 @@ use pysync_parking_lot::primitive::const_fn;
 /// and written seldom. The value is copied word by word with relaxed atomics, so that a torn
 /// copy is a thing to throw away and never a data race.
 ///
-/// Nothing here parks: readers and writers yield while another writes.
+/// Nothing here parks: readers and writers pause and yield while another writes.
 ///
 /// ```
 /// use pysync_lock::guarded::SeqLock;
@@ -32,7 +32,7 @@ impl<T: Copy> SeqLock<T> {
         }
     }
 
-    /// A copy of the value; yields and tries again for as long as writers interfere.
+    /// A copy of the value; tries again for as long as writers interfere.
     pub fn read(&self) -> T {
         loop {
             if let Some(value) = self.try_read() {
@@ -41,7 +41,7 @@ impl<T: Copy> SeqLock<T> {
         }
     }
 
-    /// A copy of the value, unless a writer interfered. Yields while one is there already.
+    /// A copy of the value, unless a writer interfered. Waits for one that is there already.
     pub fn try_read(&self) -> Option<T> {
         let sequence = self.lock.begin_read();
         let copy: MaybeUninit<T> = self.words.load();
@@ -50,7 +50,7 @@ impl<T: Copy> SeqLock<T> {
         self.lock.end_read(sequence).then(|| unsafe { copy.assume_init() })
     }
 
-    /// Replaces the value; yields while another thread writes.
+    /// Replaces the value, once no other thread writes.
     pub fn write(&self, value: T) {
         self.lock.lock_write();
         self.words.store(value);
