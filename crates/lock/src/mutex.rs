@@ -17,7 +17,7 @@ use crate::{LockFlags, LockStatus, NotLocked};
 /// unlocked, instead of having to win a race for it.
 ///
 /// CPython: Python/lock.c:L22 TIME_TO_BE_FAIR_NS
-const TIME_TO_BE_FAIR_NS: u64 = 1_000_000;
+pub(crate) const TIME_TO_BE_FAIR_NS: u64 = 1_000_000;
 
 /// What a waiter and the thread that unparks it tell each other, on the waiter's stack.
 ///

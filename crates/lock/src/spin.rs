@@ -5,6 +5,7 @@ use pysync_parking_lot::Deadline;
 use pysync_parking_lot::primitive::yield_now;
 
 use crate::backoff::Backoff;
+use crate::mutex::TIME_TO_BE_FAIR_NS;
 
 /// Whether locks wait just as C's do. Models do, but for the yields: they go straight to the
 /// parking lot, where the interesting part is.
@@ -17,10 +18,6 @@ const MAX_SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 40 };
 
 /// How often a thread yields that was woken and found the mutex taken.
 const MAX_WOKEN_SPIN_COUNT: u32 = 10 * MAX_SPIN_COUNT;
-
-/// A thread that has waited for longer than this sleeps at once, so that it will be handed the
-/// mutex: twice what it takes to be due.
-const TIME_TO_SPIN: Duration = Duration::from_millis(2);
 
 /// Where a thread was held up, and how often it yielded before it looked.
 #[derive(Clone, Copy)]
@@ -54,6 +51,7 @@ pub(crate) struct Spin<const FAITHFUL: bool> {
     stride: u32,
     before_look: u32,
     woken: bool,
+    /// When it sleeps at once: as soon as it is due, since only sleepers are handed a mutex.
     until: Deadline,
 }
 
@@ -78,7 +76,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
             stride,
             before_look: stride,
             woken: false,
-            until: deadline.min(Deadline::at(now, Some(TIME_TO_SPIN))),
+            until: deadline.min(Deadline::at(now, Some(Duration::from_nanos(TIME_TO_BE_FAIR_NS)))),
         }
     }
 
@@ -93,14 +91,15 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
         yield_now();
         self.yields_left -= 1;
         self.before_look -= 1;
+        // One yield may take as long as all of them: another thread's time slice.
+        if !FAITHFUL && self.until.has_passed() {
+            self.yields_left = 0;
+        }
         if self.before_look > 0 && self.yields_left > 0 {
             return false;
         }
         self.stride = MAX_SPIN_COUNT.min(2 * self.stride);
         self.before_look = self.stride;
-        if self.woken && self.until.has_passed() {
-            self.yields_left = 0;
-        }
         true
     }
 
@@ -134,13 +133,14 @@ mod tests {
         looks
     }
 
+    /// Without the limit of time, which the tests set for themselves.
     fn begun<const FAITHFUL: bool>(last: HoldUp) -> Spin<FAITHFUL> {
         LAST.set(last);
-        Spin::new(8, 0, Deadline::NEVER)
+        Spin { until: Deadline::NEVER, ..Spin::new(8, 0, Deadline::NEVER) }
     }
 
-    fn woken<const FAITHFUL: bool>(until: Deadline) -> Spin<FAITHFUL> {
-        let mut spin = Spin { yields_left: 0, until, ..begun(HoldUp { lock: 0, yields: 1 }) };
+    fn woken<const FAITHFUL: bool>() -> Spin<FAITHFUL> {
+        let mut spin = Spin { yields_left: 0, ..begun(HoldUp { lock: 0, yields: 1 }) };
         spin.woken();
         spin
     }
@@ -171,12 +171,30 @@ mod tests {
     }
 
     #[test]
-    fn who_was_woken_spins_again_until_it_is_late() {
+    fn who_was_woken_spins_again() {
         let every_forty: Vec<u32> = (1..=10).map(|n| 40 * n).collect();
-        assert_eq!(looks(woken::<false>(Deadline::NEVER), true), every_forty);
-        assert_eq!(looks(woken::<false>(Deadline::NEVER), false), every_forty);
-        let passed = Deadline::at(0, Some(Duration::ZERO));
-        assert_eq!(looks(woken::<false>(passed), true), [40]);
-        assert_eq!(looks(woken::<true>(Deadline::NEVER), false), []);
+        assert_eq!(looks(woken::<false>(), true), every_forty);
+        assert_eq!(looks(woken::<false>(), false), every_forty);
+        assert_eq!(looks(woken::<true>(), false), []);
+    }
+
+    #[test]
+    fn once_it_is_late_a_wait_looks_and_spins_no_more() {
+        let until = Deadline::at(0, Some(Duration::ZERO));
+        let fought_over = HoldUp { lock: 8, yields: 40 };
+        assert_eq!(looks(Spin { until, ..woken::<false>() }, true), [1]);
+        assert_eq!(looks(Spin { until, ..begun::<false>(fought_over) }, false), [1]);
+        assert_eq!(looks(Spin { until, ..begun::<true>(fought_over) }, false), [40]);
+    }
+
+    #[test]
+    fn a_wait_is_late_when_it_is_due_or_at_its_deadline() {
+        let late_after = |now, nanos: Option<u64>| {
+            let deadline = Deadline::at(now, nanos.map(Duration::from_nanos));
+            Spin::<false>::new(8, now, deadline).until.as_nanos() - now
+        };
+        assert_eq!(late_after(5, None), TIME_TO_BE_FAIR_NS);
+        assert_eq!(late_after(5, Some(2 * TIME_TO_BE_FAIR_NS)), TIME_TO_BE_FAIR_NS);
+        assert_eq!(late_after(5, Some(7)), 7);
     }
 }
