@@ -14,7 +14,10 @@ pub(crate) const FAITHFUL: bool = cfg!(any(loom, shuttle, pysync_faithful));
 /// How often a thread yields before it parks. C does not look at the word meanwhile.
 ///
 /// CPython: Python/lock.c:L28 MAX_SPIN_COUNT
-const MAX_SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { 40 };
+const MAX_SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { MAX_STRIDE };
+
+/// How often a thread yields at most from one look at the word to the next.
+const MAX_STRIDE: u32 = 40;
 
 /// How often a thread yields that was woken and found the mutex taken.
 const MAX_WOKEN_SPIN_COUNT: u32 = 10 * MAX_SPIN_COUNT;
@@ -31,7 +34,7 @@ impl HoldUp {
     /// for hundreds of short sections. Any other is likely to be free in a moment.
     fn next(self, lock: usize) -> Self {
         let yields = if lock == self.lock { 2 * self.yields } else { self.yields / 2 };
-        Self { lock, yields: yields.clamp(1, MAX_SPIN_COUNT) }
+        Self { lock, yields: yields.clamp(1, MAX_STRIDE) }
     }
 
     /// Whether the two have met by chance, as far as is known.
@@ -60,7 +63,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
     pub(crate) fn new(lock: usize, now: u64, deadline: Deadline) -> Self {
         // Deviation D10: C leaves each lock alone for all of its yields.
         let stride = if FAITHFUL {
-            MAX_SPIN_COUNT
+            MAX_STRIDE
         } else {
             let hold_up = LAST.get().next(lock);
             LAST.set(hold_up);
@@ -98,7 +101,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
         if self.before_look > 0 && self.yields_left > 0 {
             return false;
         }
-        self.stride = MAX_SPIN_COUNT.min(2 * self.stride);
+        self.stride = MAX_STRIDE.min(2 * self.stride);
         self.before_look = self.stride;
         true
     }
@@ -110,8 +113,8 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
         if !FAITHFUL {
             self.woken = true;
             self.yields_left = MAX_WOKEN_SPIN_COUNT;
-            self.stride = MAX_SPIN_COUNT;
-            self.before_look = MAX_SPIN_COUNT;
+            self.stride = MAX_STRIDE;
+            self.before_look = MAX_STRIDE;
         }
     }
 }
