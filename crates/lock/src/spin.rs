@@ -16,7 +16,7 @@ pub(crate) const FAITHFUL: bool = cfg!(any(loom, shuttle, pysync_faithful));
 /// CPython: Python/lock.c:L28 MAX_SPIN_COUNT
 const MAX_SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { MAX_STRIDE };
 
-/// How often a thread yields at most from one look at the word to the next.
+/// How often it yields at most from one look at the word to the next.
 const MAX_STRIDE: u32 = 40;
 
 /// How often a thread yields that was woken and found the mutex taken.
@@ -67,8 +67,8 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
         } else {
             let hold_up = LAST.get().next(lock);
             LAST.set(hold_up);
-            // Whoever has it is about to leave. Else we pause no more: the processor may be what
-            // others need to get there.
+            // Then whoever has it is about to leave. Who pauses more often keeps a processor that
+            // others may need to get there.
             if hold_up.is_by_chance() {
                 Backoff::new().stand_back();
             }
