@@ -11,46 +11,46 @@ use crate::mutex::TIME_TO_BE_FAIR_NS;
 /// parking lot, where the interesting part is.
 pub(crate) const FAITHFUL: bool = cfg!(any(loom, shuttle, pysync_faithful));
 
-/// How often a thread yields before it parks. C does not look at the word meanwhile.
+/// How often a thread yields before it parks; in C, without a look at the word meanwhile.
 ///
 /// CPython: Python/lock.c:L28 MAX_SPIN_COUNT
-const MAX_SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { MAX_STRIDE };
+const MAX_SPIN_COUNT: u32 = 40;
 
-/// How often it yields at most from one look at the word to the next.
-const MAX_STRIDE: u32 = 40;
+/// How often it does: in models, not at all.
+const SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { MAX_SPIN_COUNT };
 
 /// How often a thread yields that was woken and found the mutex taken.
-const MAX_WOKEN_SPIN_COUNT: u32 = 10 * MAX_SPIN_COUNT;
+const WOKEN_SPIN_COUNT: u32 = 10 * SPIN_COUNT;
 
-/// Where a thread was held up, and how often it yielded before it looked.
+/// Where a thread was held up, and the stride with which it began to wait.
 #[derive(Clone, Copy)]
 struct HoldUp {
     lock: usize,
-    yields: u32,
+    stride: u32,
 }
 
 impl HoldUp {
     /// The same lock again is one that is fought over: best left to whoever has its cache line,
     /// for hundreds of short sections. Any other is likely to be free in a moment.
     fn next(self, lock: usize) -> Self {
-        let yields = if lock == self.lock { 2 * self.yields } else { self.yields / 2 };
-        Self { lock, yields: yields.clamp(1, MAX_STRIDE) }
+        let stride = if lock == self.lock { 2 * self.stride } else { self.stride / 2 };
+        Self { lock, stride: stride.clamp(1, MAX_SPIN_COUNT) }
     }
 
-    /// Whether the two have met by chance, as far as is known.
+    /// Whether thread and lock have met by chance, as far as is known.
     fn is_by_chance(self) -> bool {
-        self.yields == 1
+        self.stride == 1
     }
 }
 
 thread_local! {
-    static LAST: Cell<HoldUp> = const { Cell::new(HoldUp { lock: 0, yields: 1 }) };
+    static LAST: Cell<HoldUp> = const { Cell::new(HoldUp { lock: 0, stride: 1 }) };
 }
 
 /// What a thread does about a locked word before it parks.
 pub(crate) struct Spin<const FAITHFUL: bool> {
     yields_left: u32,
-    /// From one look at the word to the next.
+    /// How many of them from one look at the word to the next.
     stride: u32,
     before_look: u32,
     woken: bool,
@@ -63,7 +63,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
     pub(crate) fn new(lock: usize, now: u64, deadline: Deadline) -> Self {
         // Deviation D10: C leaves each lock alone for all of its yields.
         let stride = if FAITHFUL {
-            MAX_STRIDE
+            MAX_SPIN_COUNT
         } else {
             let hold_up = LAST.get().next(lock);
             LAST.set(hold_up);
@@ -72,10 +72,10 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
             if hold_up.is_by_chance() {
                 Backoff::new().stand_back();
             }
-            hold_up.yields
+            hold_up.stride
         };
         Self {
-            yields_left: MAX_SPIN_COUNT,
+            yields_left: SPIN_COUNT,
             stride,
             before_look: stride,
             woken: false,
@@ -101,7 +101,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
         if self.before_look > 0 && self.yields_left > 0 {
             return false;
         }
-        self.stride = MAX_STRIDE.min(2 * self.stride);
+        self.stride = MAX_SPIN_COUNT.min(2 * self.stride);
         self.before_look = self.stride;
         true
     }
@@ -112,9 +112,9 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
         // that changes hands meanwhile.
         if !FAITHFUL {
             self.woken = true;
-            self.yields_left = MAX_WOKEN_SPIN_COUNT;
-            self.stride = MAX_STRIDE;
-            self.before_look = MAX_STRIDE;
+            self.yields_left = WOKEN_SPIN_COUNT;
+            self.stride = MAX_SPIN_COUNT;
+            self.before_look = MAX_SPIN_COUNT;
         }
     }
 }
@@ -143,14 +143,14 @@ mod tests {
     }
 
     fn woken<const FAITHFUL: bool>() -> Spin<FAITHFUL> {
-        let mut spin = Spin { yields_left: 0, ..begun(HoldUp { lock: 0, yields: 1 }) };
+        let mut spin = Spin { yields_left: 0, ..begun(HoldUp { lock: 0, stride: 1 }) };
         spin.woken();
         spin
     }
 
     #[test]
     fn a_wait_yields_forty_times_and_looks_half_as_often_each_time_unless_somebody_has_parked() {
-        let elsewhere = HoldUp { lock: 0, yields: 1 };
+        let elsewhere = HoldUp { lock: 0, stride: 1 };
         assert_eq!(looks(begun::<false>(elsewhere), false), [1, 3, 7, 15, 31, 40]);
         assert_eq!(looks(begun::<false>(elsewhere), true), []);
         assert_eq!(looks(begun::<true>(elsewhere), false), [40]);
@@ -159,18 +159,18 @@ mod tests {
 
     #[test]
     fn a_lock_that_is_fought_over_is_left_alone_for_longer_each_time() {
-        let mut last = HoldUp { lock: 0, yields: 1 };
-        let yields = [8, 8, 8, 8, 8, 8, 8, 8, 16, 24, 24, 8, 8, 16].map(|lock| {
+        let mut last = HoldUp { lock: 0, stride: 1 };
+        let strides = [8, 8, 8, 8, 8, 8, 8, 8, 16, 24, 24, 8, 8, 16].map(|lock| {
             last = last.next(lock);
-            last.yields
+            last.stride
         });
-        assert_eq!(yields, [1, 2, 4, 8, 16, 32, 40, 40, 20, 10, 20, 10, 20, 10]);
+        assert_eq!(strides, [1, 2, 4, 8, 16, 32, 40, 40, 20, 10, 20, 10, 20, 10]);
         assert!(!last.is_by_chance());
         assert!((1..5).fold(last, |last, lock| last.next(lock)).is_by_chance());
-        assert_eq!(looks(begun::<false>(HoldUp { lock: 8, yields: 1 }), false), [2, 6, 14, 30, 40]);
+        assert_eq!(looks(begun::<false>(HoldUp { lock: 8, stride: 1 }), false), [2, 6, 14, 30, 40]);
         // And the next wait knows of it.
-        assert_eq!(LAST.get().yields, 2);
-        assert_eq!(looks(begun::<false>(HoldUp { lock: 8, yields: 40 }), false), [40]);
+        assert_eq!(LAST.get().stride, 2);
+        assert_eq!(looks(begun::<false>(HoldUp { lock: 8, stride: 40 }), false), [40]);
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn once_it_is_late_a_wait_looks_and_spins_no_more() {
         let until = Deadline::at(0, Some(Duration::ZERO));
-        let fought_over = HoldUp { lock: 8, yields: 40 };
+        let fought_over = HoldUp { lock: 8, stride: 40 };
         assert_eq!(looks(Spin { until, ..woken::<false>() }, true), [1]);
         assert_eq!(looks(Spin { until, ..begun::<false>(fought_over) }, false), [1]);
         assert_eq!(looks(Spin { until, ..begun::<true>(fought_over) }, false), [40]);
