@@ -14,43 +14,48 @@ use crate::runtime::{Thread, fatal};
 
 /// CPython: Python/critical_section.c:L12 _PyCriticalSection_BeginSlow
 #[unsafe(no_mangle)]
-unsafe extern "C" fn _PyCriticalSection_BeginSlow(c: *const CriticalSection, m: *const Mutex) {
+unsafe extern "C" fn _PyCriticalSection_BeginSlow(c: *mut CriticalSection, m: *const Mutex) {
     // SAFETY: the caller's section and mutex, which outlives it.
-    unsafe { pinned(c).begin_slow_in(&Thread::of_section(), &*m) };
+    unsafe { new_section(c).begin_slow_in(&Thread::of_section(), &*m) };
 }
 
 /// CPython: Python/critical_section.c:L26 _PyCriticalSection2_BeginSlow
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyCriticalSection2_BeginSlow(
-    c: *const CriticalSection2,
+    c: *mut CriticalSection2,
     m1: *const Mutex,
     m2: *const Mutex,
     is_m1_locked: c_int,
 ) {
     let thread = Thread::of_section();
     // SAFETY: as above, with both mutexes, in the order of their addresses.
-    unsafe { pinned(c).begin_slow_in(&thread, &*m1, &*m2, is_m1_locked != 0) };
+    unsafe { new_section2(c).begin_slow_in(&thread, &*m1, &*m2, is_m1_locked != 0) };
 }
 
 /// CPython: Python/critical_section.c:L56 _PyCriticalSection_SuspendAll
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyCriticalSection_SuspendAll(tstate: *mut PyThreadState) {
     // SAFETY: the calling thread's state.
-    check(suspend_all(&unsafe { Thread::from_c(tstate) }));
+    check(unsafe { suspend_all(&Thread::from_c(tstate)) });
 }
 
 /// CPython: Python/critical_section.c:L80 _PyCriticalSection_Resume
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyCriticalSection_Resume(tstate: *mut PyThreadState) {
     // SAFETY: the calling thread's state.
-    resume(&unsafe { Thread::from_c(tstate) });
+    let thread = unsafe { Thread::from_c(tstate) };
+    if !thread.is_suspended() {
+        fatal(c"_PyCriticalSection_Resume", c"resuming a section that is not suspended");
+    }
+    // SAFETY: as above, and it has a section.
+    unsafe { resume(&thread) };
 }
 
 /// The section of an object: of the mutex in its header.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn PyCriticalSection_Begin(c: *const CriticalSection, op: *const PyObject) {
+unsafe extern "C" fn PyCriticalSection_Begin(c: *mut CriticalSection, op: *const PyObject) {
     // SAFETY: the caller's section and object, which outlives it.
-    unsafe { pinned(c).begin_in(&Thread::of_section(), &*mutex_of(op)) };
+    unsafe { new_section(c).begin_in(&Thread::of_section(), &*mutex_of(op)) };
 }
 
 /// CPython: Python/critical_section.c:L125 PyCriticalSection_End
@@ -63,12 +68,12 @@ unsafe extern "C" fn PyCriticalSection_End(c: *const CriticalSection) {
 /// The section of two objects.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn PyCriticalSection2_Begin(
-    c: *const CriticalSection2,
+    c: *mut CriticalSection2,
     a: *const PyObject,
     b: *const PyObject,
 ) {
     // SAFETY: the caller's section and objects, which outlive it.
-    unsafe { pinned(c).begin_in(&Thread::of_section(), &*mutex_of(a), &*mutex_of(b)) };
+    unsafe { new_section2(c).begin_in(&Thread::of_section(), &*mutex_of(a), &*mutex_of(b)) };
 }
 
 /// CPython: Python/critical_section.c:L143 PyCriticalSection2_End
@@ -76,6 +81,30 @@ unsafe extern "C" fn PyCriticalSection2_Begin(
 unsafe extern "C" fn PyCriticalSection2_End(c: *const CriticalSection2) {
     // SAFETY: the thread's innermost section.
     check(unsafe { pinned(c).finish_in(&Thread::of_section()) });
+}
+
+/// A section that is about to begin. C callers leave its memory as they found it.
+///
+/// # Safety
+/// Memory of the caller's that stays where it is until the section has ended.
+unsafe fn new_section<'a>(section: *mut CriticalSection) -> Pin<&'a CriticalSection> {
+    // SAFETY: by contract.
+    unsafe {
+        section.write(CriticalSection::new());
+        pinned(section)
+    }
+}
+
+/// As [`new_section`].
+///
+/// # Safety
+/// As for [`new_section`].
+unsafe fn new_section2<'a>(section: *mut CriticalSection2) -> Pin<&'a CriticalSection2> {
+    // SAFETY: by contract.
+    unsafe {
+        section.write(CriticalSection2::new());
+        pinned(section)
+    }
 }
 
 /// # Safety

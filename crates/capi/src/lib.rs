@@ -10,9 +10,14 @@
 //!
 //! # Rules of the house
 //! The symbols are called before the interpreter is initialised, without a thread state, from
-//! its allocator, and from signal-rained threads. So there is no allocation, nothing of
-//! `std::sync`, no thread-local with a destructor; panics abort (profile `dropin`); and nothing
-//! that must be dropped is alive across a call that attaches a thread, which may never return.
+//! its allocator, from signal-rained threads, and between a call that failed and the look at its
+//! `errno`. So there is no allocation, no lock or other type of `std::sync` but the atomics, no
+//! thread-local with a destructor; each function leaves `errno` as it was; and nothing that must
+//! be dropped is alive across a call that attaches a thread, which may never return.
+//!
+//! Misuse ends in `_Py_FatalErrorFunc`. Where the layers cannot go on, with a thread queued, they
+//! write to descriptor 2, without the lock of stderr, and abort. A panic would be a defect of
+//! ours, and aborts too (profile `dropin`), by way of std's hook, which takes that lock.
 #![cfg(unix)]
 #![allow(non_snake_case, reason = "the names are C's")]
 

@@ -2,7 +2,7 @@
 
 use pysync_lock::RawMutex;
 
-use crate::runtime::fatal;
+use crate::runtime::{CPython, fatal};
 
 /// CPython: Python/lock.c:L189 _PyRawMutex_LockSlow
 #[unsafe(no_mangle)]
@@ -19,5 +19,5 @@ unsafe extern "C" fn _PyRawMutex_UnlockSlow(m: *const RawMutex) {
     if !m.is_locked() {
         fatal(c"_PyRawMutex_UnlockSlow", c"unlocking mutex that is not locked");
     }
-    m.unlock();
+    m.unlock_in::<CPython>();
 }

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use pysync_critical_section::raw::{SectionThread, Tagged};
-use pysync_parking_lot::{PendingCallError, Runtime};
+use pysync_parking_lot::{PendingCallError, Runtime, preserve_errno};
 
 use crate::imports::{
     _Py_FatalErrorFunc, Py_MakePendingCalls, PyEval_AcquireThread, PyEval_ReleaseThread,
@@ -26,18 +26,18 @@ impl Runtime for CPython {
         // PR 116483: only a thread that is attached is detached; to have a state is not enough.
         let thread = Thread::current().filter(SectionThread::is_attached)?;
         // SAFETY: the calling thread's own state, and attached.
-        unsafe { PyEval_ReleaseThread(thread.0.as_ptr()) };
+        preserve_errno(|| unsafe { PyEval_ReleaseThread(thread.0.as_ptr()) });
         Some(thread)
     }
 
     fn attach(detached: Thread) {
         // May never return: nothing on the stack up to the C caller is waiting to be dropped.
         // SAFETY: the calling thread's own state, which `detach` has detached.
-        unsafe { PyEval_AcquireThread(detached.0.as_ptr()) };
+        preserve_errno(|| unsafe { PyEval_AcquireThread(detached.0.as_ptr()) });
     }
 
     fn make_pending_calls() -> Result<(), PendingCallError> {
-        if Py_MakePendingCalls() < 0 { Err(PendingCallError) } else { Ok(()) }
+        if preserve_errno(|| Py_MakePendingCalls()) < 0 { Err(PendingCallError) } else { Ok(()) }
     }
 
     fn thread_ident() -> u64 {
@@ -89,6 +89,15 @@ impl Thread {
         Self(unsafe { NonNull::new_unchecked(tstate) })
     }
 
+    /// Whether the thread has a section, and the innermost one is suspended.
+    pub(crate) fn is_suspended(&self) -> bool {
+        /// `_Py_CRITICAL_SECTION_INACTIVE`.
+        const INACTIVE: usize = 0x1;
+        // SAFETY: the field of the calling thread's state; a tagged pointer, or null without a tag.
+        let top = unsafe { self.top_field().cast::<*const ()>().read() };
+        top.addr() & INACTIVE != 0
+    }
+
     fn top_field(&self) -> *mut Tagged {
         self.0.as_ptr().wrapping_byte_add(layout::TSTATE_CRITICAL_SECTION).cast()
     }
@@ -98,13 +107,13 @@ impl Thread {
 unsafe impl SectionThread for Thread {
     type Runtime = CPython;
 
-    fn top(&self) -> Tagged {
+    unsafe fn top(&self) -> Tagged {
         // SAFETY: the field of a thread state, which only the thread itself uses; a tagged
         // pointer in a word.
         unsafe { self.top_field().read() }
     }
 
-    fn set_top(&self, tagged: Tagged) {
+    unsafe fn set_top(&self, tagged: Tagged) {
         // SAFETY: as above.
         unsafe { self.top_field().write(tagged) };
     }

@@ -2,6 +2,8 @@ use std::ffi::c_int;
 
 use pysync_lock::SeqLock;
 
+use crate::runtime::CPython;
+
 /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PySeqLock_LockWrite(lock: *const SeqLock) {
@@ -13,14 +15,14 @@ unsafe extern "C" fn _PySeqLock_LockWrite(lock: *const SeqLock) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PySeqLock_AbandonWrite(lock: *const SeqLock) {
     // SAFETY: as above.
-    unsafe { (*lock).abandon_write() };
+    unsafe { (*lock).abandon_write_in::<CPython>() };
 }
 
 /// CPython: Python/lock.c:L544 _PySeqLock_UnlockWrite
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PySeqLock_UnlockWrite(lock: *const SeqLock) {
     // SAFETY: as above.
-    unsafe { (*lock).unlock_write() };
+    unsafe { (*lock).unlock_write_in::<CPython>() };
 }
 
 /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead

@@ -32,6 +32,9 @@
 //! });
 //! ```
 //!
+//! # Platforms
+//! Those of [`pysync_parking_lot`](pysync_parking_lot#platforms).
+//!
 //! # Mirrors
 //! `Python/critical_section.c` and its two headers as of CPython 3.13.15, and of `pystate.c` the
 //! little that attaching and detaching takes.

@@ -2,6 +2,7 @@ use std::pin::pin;
 use std::thread;
 
 use pysync_lock::{Mutex, NotLocked};
+use pysync_parking_lot::AbortOnUnwind;
 
 use crate::{CriticalSection, CriticalSection2, stack};
 
@@ -19,6 +20,11 @@ use crate::{CriticalSection, CriticalSection2, stack};
 /// # Panics
 /// If the thread has no attached [`ThreadState`](crate::ThreadState). If `f` panics, the section
 /// ends first.
+///
+/// # Aborts
+/// The process, with a message, if the section that ends is not the thread's innermost one. That
+/// takes a coroutine that yields in `f`: the sections of a thread end in the reverse of the order
+/// in which they began, whichever stack they are on.
 ///
 /// # No `&mut` through a section
 /// A section can lose its mutex at every call that may block, so it guards no data of its own
@@ -128,7 +134,11 @@ struct End<F: FnMut() -> Result<(), NotLocked>>(F);
 
 impl<F: FnMut() -> Result<(), NotLocked>> Drop for End<F> {
     fn drop(&mut self) {
+        // Only a coroutine can end its sections out of order: one that yields in a section, and is
+        // resumed in another. To unwind would free the frame of a section that is still linked.
+        let no_unwind = AbortOnUnwind::new("a critical section did not end");
         let unlocked = (self.0)();
+        no_unwind.disarm();
         // A second panic would abort.
         if !thread::panicking() {
             stack::report(unlocked);

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::ptr;
 
 use pysync_lock::{Mutex, NotLocked};
+use pysync_parking_lot::Runtime;
 
 use crate::stack::SectionThread;
 use crate::tag::Tagged;
@@ -55,7 +56,7 @@ impl CriticalSection {
         let thread = ThreadState::current_attached();
         // Deviation D07: 3.14's shortcut. In 3.13 this blocks on itself, suspends the section
         // that holds `m`, and so takes it over.
-        if holds(thread.top(), m) {
+        if holds(thread.top_here(), m) {
             self.mutex.set(ptr::null());
             return;
         }
@@ -76,8 +77,11 @@ impl CriticalSection {
         if m.lock_fast() {
             // L113-L116: locked, so the section may be seen as holding it.
             self.mutex.set(m);
-            self.prev.set(thread.top());
-            thread.set_top(Tagged::one(self.get_ref()));
+            // SAFETY: the calling thread's link, and a section that begins on it, by contract.
+            unsafe {
+                self.prev.set(thread.top());
+                thread.set_top(Tagged::one(self.get_ref()));
+            }
         } else {
             // L118-L119: out of line.
             // SAFETY: by contract.
@@ -98,8 +102,11 @@ impl CriticalSection {
         // L15-L18: on the stack first, without a mutex, so that a detach in `lock` finds the
         // sections below it and resuming finds nothing to do here.
         self.mutex.set(ptr::null());
-        self.prev.set(thread.top());
-        thread.set_top(Tagged::one(self.get_ref()));
+        // SAFETY: the calling thread's link, and a section that begins on it, by contract.
+        unsafe {
+            self.prev.set(thread.top());
+            thread.set_top(Tagged::one(self.get_ref()));
+        }
 
         // L20-L21: this may detach and attach; only then is it ours.
         m.lock_in::<T::Runtime>();
@@ -158,13 +165,15 @@ impl CriticalSection {
         if mutex.is_null() {
             return Ok(());
         }
-        let suspended = assert_innermost(thread, &self).is_inactive();
+        // SAFETY: the calling thread's, by contract.
+        let suspended = unsafe { assert_innermost(thread, &self) }.is_inactive();
         self.mutex.set(ptr::null());
         // L148: misuse is reported once the section is off the stack.
         // SAFETY: the mutex outlives the section.
         let unlocked = if suspended { Ok(()) } else { unsafe { (*mutex).try_unlock() } };
         // L149: the mutex is free before the section around us may block to resume.
-        pop(thread, &self);
+        // SAFETY: the innermost section of the calling thread.
+        unsafe { pop(thread, &self) };
         unlocked
     }
 }
@@ -210,30 +219,47 @@ pub(crate) fn holds(tagged: Tagged, m: &Mutex) -> bool {
 #[doc(alias("_PyCriticalSection_AssertHeld", "_Py_CRITICAL_SECTION_ASSERT_MUTEX_LOCKED"))]
 #[track_caller]
 pub fn assert_held(m: &Mutex) {
-    let top = ThreadState::current_attached().top();
+    let top = ThreadState::current_attached().top_here();
     assert!(holds(top, m), "the innermost critical section does not hold the mutex");
 }
 
 /// The link to the section, which must be the thread's innermost one.
+///
+/// # Safety
+/// `thread` stands for the calling thread.
 #[track_caller]
-pub(crate) fn assert_innermost<T: SectionThread>(thread: &T, section: &CriticalSection) -> Tagged {
-    let innermost = ptr::eq(thread.top().untagged(), section);
-    assert!(innermost, "critical section ended out of order: it is not the innermost one");
-    thread.top()
+pub(crate) unsafe fn assert_innermost<T: SectionThread>(
+    thread: &T,
+    section: &CriticalSection,
+) -> Tagged {
+    // SAFETY: by contract.
+    let top = unsafe { thread.top() };
+    if !ptr::eq(top.untagged(), section) {
+        T::Runtime::fatal_error(
+            "CriticalSection",
+            "critical section ended out of order: it is not the innermost one",
+        );
+    }
+    top
 }
 
 /// Takes the innermost section off the stack and resumes the one below, unless the thread has
 /// detached: then it is for its next attach to do.
 ///
+/// # Safety
+/// `section` is the innermost one of the calling thread, which `thread` stands for.
+///
 /// CPython: Include/internal/pycore_critical_section.h:L134 _PyCriticalSection_Pop
 #[doc(alias = "_PyCriticalSection_Pop")]
-pub(crate) fn pop<T: SectionThread>(thread: &T, section: &CriticalSection) {
+pub(crate) unsafe fn pop<T: SectionThread>(thread: &T, section: &CriticalSection) {
     // L136-L138: off the stack first; resuming looks at the top.
     let prev = section.prev.get();
-    thread.set_top(prev);
+    // SAFETY: by contract, and what an innermost section was linked to is still there.
+    unsafe { thread.set_top(prev) };
 
     // L140-L142: the section around us was suspended while we ran.
     if prev.is_inactive() && thread.is_attached() {
-        stack::resume(thread);
+        // SAFETY: by contract, and there is a section.
+        unsafe { stack::resume(thread) };
     }
 }

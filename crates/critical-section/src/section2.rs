@@ -46,7 +46,8 @@ impl CriticalSection2 {
         self.mutex2.set(ptr::null());
         // Deviation D07: both at once or neither (gh-150902). To lock only the one that is
         // missing would invert the order.
-        if holds(thread.top(), a) && holds(thread.top(), b) {
+        let top = thread.top_here();
+        if holds(top, a) && holds(top, b) {
             self.base.mutex.set(ptr::null());
             return;
         }
@@ -79,8 +80,11 @@ impl CriticalSection2 {
             // L175-L182: linked with the tag that says that there are two.
             self.base.mutex.set(m1);
             self.mutex2.set(m2);
-            self.base.prev.set(thread.top());
-            thread.set_top(Tagged::two(self.get_ref()));
+            // SAFETY: the calling thread's link, and a section that begins on it, by contract.
+            unsafe {
+                self.base.prev.set(thread.top());
+                thread.set_top(Tagged::two(self.get_ref()));
+            }
         } else {
             // L183-L189: a first mutex that is locked stays so.
             // SAFETY: by contract.
@@ -108,8 +112,11 @@ impl CriticalSection2 {
         // L30-L34: on the stack first, as for one mutex.
         self.base.mutex.set(ptr::null());
         self.mutex2.set(ptr::null());
-        self.base.prev.set(thread.top());
-        thread.set_top(Tagged::two(self.get_ref()));
+        // SAFETY: the calling thread's link, and a section that begins on it, by contract.
+        unsafe {
+            self.base.prev.set(thread.top());
+            thread.set_top(Tagged::two(self.get_ref()));
+        }
 
         // L36-L39: `m1` is not given back while we wait for `m2`. Everybody waits in this order.
         if !is_m1_locked {
@@ -169,7 +176,8 @@ impl CriticalSection2 {
             // SAFETY: by contract.
             return unsafe { self.base().finish_in(thread) };
         }
-        let suspended = assert_innermost(thread, &self.base).is_inactive();
+        // SAFETY: the calling thread's, by contract.
+        let suspended = unsafe { assert_innermost(thread, &self.base) }.is_inactive();
         let mutex = self.base.mutex.replace(ptr::null());
         self.mutex2.set(ptr::null());
         let unlocked = if suspended {
@@ -180,7 +188,8 @@ impl CriticalSection2 {
             unsafe { (*mutex2).try_unlock().and((*mutex).try_unlock()) }
         };
         // L206: as for one mutex.
-        pop(thread, &self.base);
+        // SAFETY: the innermost section of the calling thread.
+        unsafe { pop(thread, &self.base) };
         unlocked
     }
 

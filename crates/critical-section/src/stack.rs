@@ -12,29 +12,42 @@ use crate::trace;
 /// runtime has in its place.
 ///
 /// # Safety
-/// It stands for the calling thread, which is the only one to use its link. `top` is what
-/// `set_top` was last given, and at first the link to nothing.
+/// `top` is what `set_top` was last given, and at first the link to nothing.
 pub unsafe trait SectionThread {
     /// How the thread waits for a section's mutexes.
     type Runtime: Runtime;
 
     /// The link to the innermost section.
-    fn top(&self) -> Tagged;
+    ///
+    /// # Safety
+    /// `self` stands for the calling thread.
+    unsafe fn top(&self) -> Tagged;
     /// Replaces that link.
-    fn set_top(&self, tagged: Tagged);
+    ///
+    /// # Safety
+    /// `self` stands for the calling thread, and `tagged` leads to nothing or to a section that has
+    /// begun on it and not ended, as do the links from there on.
+    unsafe fn set_top(&self, tagged: Tagged);
     /// Whether the thread is attached.
     fn is_attached(&self) -> bool;
 }
 
 /// Lets go of every mutex that the thread's sections hold. Called as the thread detaches. If
-/// somebody else has unlocked one of them, the error comes once all are suspended.
+/// another thread has unlocked one of them, the error comes once all are suspended.
+///
+/// Calls no foreign code, of a trace subscriber's for one: in between some sections have let go of
+/// their mutexes and are not yet marked so.
+///
+/// # Safety
+/// `thread` stands for the calling thread.
 ///
 /// CPython: Python/critical_section.c:L56 _PyCriticalSection_SuspendAll
 #[doc(alias = "_PyCriticalSection_SuspendAll")]
-pub fn suspend_all<T: SectionThread>(thread: &T) -> Result<(), NotLocked> {
+pub unsafe fn suspend_all<T: SectionThread>(thread: &T) -> Result<(), NotLocked> {
     // L59-L61: from the innermost outwards, up to the first that is suspended already; what is
     // below that is suspended too.
-    let mut tagged = thread.top();
+    // SAFETY: by contract.
+    let mut tagged = unsafe { thread.top() };
     let mut inner = None;
     let mut result = Ok(());
     while tagged.is_active() {
@@ -52,12 +65,12 @@ pub fn suspend_all<T: SectionThread>(thread: &T) -> Result<(), NotLocked> {
                     let unlocked = mutex2.try_unlock();
                     result = result.and(unlocked);
                 }
-                trace::suspend(section.addr());
             }
         }
 
         // L73: the mark is in the link that leads to the section.
-        set_link(thread, inner, tagged.inactive());
+        // SAFETY: the same section as before.
+        unsafe { set_link(thread, inner, tagged.inactive()) };
         // L74: outwards.
         inner = Some(section);
         // SAFETY: as above.
@@ -75,14 +88,18 @@ pub(crate) fn report(unlocked: Result<(), NotLocked>) {
 }
 
 /// Writes the link that leads to a section: the thread's, or that of the section inside it.
-fn set_link<T: SectionThread>(
+///
+/// # Safety
+/// As for [`SectionThread::set_top`]; `inner` is on the thread's stack.
+unsafe fn set_link<T: SectionThread>(
     thread: &T,
     inner: Option<*const crate::CriticalSection>,
     tagged: Tagged,
 ) {
     match inner {
-        None => thread.set_top(tagged),
-        // SAFETY: a section on the stack, as above.
+        // SAFETY: by contract.
+        None => unsafe { thread.set_top(tagged) },
+        // SAFETY: a section on the stack, by contract.
         Some(inner) => unsafe { (*inner).prev.set(tagged) },
     }
 }
@@ -94,11 +111,15 @@ fn set_link<T: SectionThread>(
 /// meanwhile: the inner call finds nothing to lock and just marks it active, and so does a
 /// further detach find nothing to unlock.
 ///
+/// # Safety
+/// `thread` stands for the calling thread, which has a section.
+///
 /// CPython: Python/critical_section.c:L80 _PyCriticalSection_Resume
 #[doc(alias = "_PyCriticalSection_Resume")]
-pub fn resume<T: SectionThread>(thread: &T) {
+pub unsafe fn resume<T: SectionThread>(thread: &T) {
     // L83-L85: the innermost section, which is suspended or we would not be called.
-    let tagged = thread.top();
+    // SAFETY: by contract.
+    let tagged = unsafe { thread.top() };
     debug_assert!(tagged.is_inactive(), "resuming a section that is not suspended");
     // SAFETY: a section on the stack is pinned and has begun but not ended.
     let section = unsafe { &*tagged.untagged() };
@@ -124,7 +145,8 @@ pub fn resume<T: SectionThread>(thread: &T) {
     }
 
     // L110: only now; a nested call may have done it before.
-    thread.set_top(thread.top().active());
+    // SAFETY: the same section as before, and the calling thread's own link.
+    unsafe { thread.set_top(thread.top().active()) };
     if !mutex.is_null() {
         trace::resume(ptr::from_ref(section).addr());
     }

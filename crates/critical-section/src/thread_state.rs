@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::thread;
 
 use pysync_lock::NotLocked;
@@ -11,6 +11,7 @@ use pysync_parking_lot::{Deadline, Native, ThreadHooks, park_until_in, unpark_al
 
 use crate::stack::{self, SectionThread};
 use crate::tag::Tagged;
+use crate::trace;
 
 /// The thread does not run inside the runtime, and nobody waits for it.
 const DETACHED: u32 = 0;
@@ -71,7 +72,9 @@ impl ThreadState {
     /// [stopped](Self::try_stop).
     ///
     /// May also be called inside [`Attached::detached`], where it resumes the innermost section
-    /// for as long as it lasts. A result that is leaked leaves the thread attached for good.
+    /// for as long as it lasts. A result that is leaked leaves the thread attached for good. One
+    /// that is kept in a thread local detaches when that is destroyed, and where std frees thread
+    /// locals one by one (windows-gnu, Android) finds the thread's state gone by then.
     ///
     /// # Panics
     /// If the thread is attached already.
@@ -81,7 +84,7 @@ impl ThreadState {
         assert!(!current.is_attached_here(), "the thread is already attached");
         let previous_hooks = Native::set_thread_hooks(Some(&HOOKS));
         current.attach_here();
-        Attached { state: NonNull::from(current), previous_hooks, not_send: PhantomData }
+        Attached { previous_hooks, not_send: PhantomData }
     }
 
     /// Whether the calling thread is attached.
@@ -118,12 +121,21 @@ impl ThreadState {
         }
     }
 
-    /// The calling thread's state. Not to be kept beyond the thread's life, nor given away.
+    /// The calling thread's state. Not to be kept beyond the caller's own return, nor given away:
+    /// at the thread's end std may free it among the other thread locals.
     #[inline]
     pub(crate) fn current() -> &'static Self {
-        // SAFETY: a thread's own state lasts as long as the thread, it has no destructor, and
-        // the callers here keep no reference for longer.
+        // SAFETY: it stays for as long as the thread runs anything but the destructors of its
+        // thread locals, and between the beginning and the end of each of these. The callers here
+        // keep no reference for longer.
         CURRENT.with(|state| unsafe { &*ptr::from_ref(state) })
+    }
+
+    /// The link to the innermost section of the calling thread, whose state this is: `current` is
+    /// the only way to it here.
+    #[inline]
+    pub(crate) fn top_here(&self) -> Tagged {
+        self.critical_section.get()
     }
 
     /// The calling thread's state.
@@ -163,8 +175,9 @@ impl ThreadState {
                 false,
             );
         }
-        if !self.top().is_none() {
-            stack::resume(self);
+        if !self.top_here().is_none() {
+            // SAFETY: the calling thread's own state, and there is a section.
+            unsafe { stack::resume(self) };
         }
     }
 
@@ -176,24 +189,29 @@ impl ThreadState {
     /// The `_PyThreadState_Detach` of `pystate.c`, without the interpreter. An error says that a
     /// section's mutex was not locked; the thread is detached all the same.
     fn detach(&self) -> Result<(), NotLocked> {
-        let unlocked = if self.top().is_none() { Ok(()) } else { stack::suspend_all(self) };
+        let top = self.top_here();
+        let active = trace::active(top);
+        // SAFETY: the calling thread's own state.
+        let unlocked = if top.is_none() { Ok(()) } else { unsafe { stack::suspend_all(self) } };
         // Ordering: Release pairs with the Acquire in `try_stop`.
         self.state.store(DETACHED, Ordering::Release);
+        // Only now: a subscriber that waits for a lock would detach a thread that is not yet.
+        trace::suspend(active);
         unlocked
     }
 }
 
-// SAFETY: `current` is the only way to it, and the link is a cell.
+// SAFETY: the link is a cell.
 unsafe impl SectionThread for ThreadState {
     type Runtime = Native;
 
     #[inline]
-    fn top(&self) -> Tagged {
+    unsafe fn top(&self) -> Tagged {
         self.critical_section.get()
     }
 
     #[inline]
-    fn set_top(&self, tagged: Tagged) {
+    unsafe fn set_top(&self, tagged: Tagged) {
         self.critical_section.set(tagged);
     }
 
@@ -220,7 +238,6 @@ impl fmt::Debug for ThreadState {
 /// detaching.
 #[must_use]
 pub struct Attached {
-    state: NonNull<ThreadState>,
     /// What the thread did around its waits before; ours if this is an attach inside `detached`.
     previous_hooks: Option<&'static ThreadHooks>,
     not_send: PhantomData<*mut ()>,
@@ -237,46 +254,42 @@ impl Attached {
     #[doc(alias("Py_BEGIN_ALLOW_THREADS", "Py_END_ALLOW_THREADS"))]
     #[track_caller]
     pub fn detached<T>(&self, f: impl FnOnce() -> T) -> T {
-        struct Reattach<'a>(&'a ThreadState);
-        impl Drop for Reattach<'_> {
+        struct Reattach;
+        impl Drop for Reattach {
             fn drop(&mut self) {
-                self.0.attach_here();
+                ThreadState::current().attach_here();
             }
         }
 
-        let state = self.here();
+        let state = ThreadState::current();
         assert!(state.is_attached_here(), "the thread is already detached");
         let unlocked = state.detach();
-        let _reattach = Reattach(state);
+        let _reattach = Reattach;
         stack::report(unlocked);
         f()
     }
 
     /// The address of the innermost section, if there is one.
     pub fn top(&self) -> Option<usize> {
-        let top = self.here().top();
+        let top = ThreadState::current().top_here();
         (!top.is_none()).then(|| top.untagged().addr())
     }
 
     /// The thread's state, for whoever stops the world.
     ///
-    /// A pointer and not a reference, since it is valid until the thread ends, which a borrow of
-    /// a guard that has been leaked would outlive. Any thread may use it until then.
+    /// A pointer and not a reference, since it is valid until the thread's closure returns, which a
+    /// borrow of a guard that has been leaked would outlive. Any thread may use it until then. (At
+    /// the thread's end std may free it, among the destructors of the thread's locals.)
     pub fn state(&self) -> *const ThreadState {
-        self.state.as_ptr()
-    }
-
-    fn here(&self) -> &ThreadState {
-        // SAFETY: the thread's own, and neither the guard nor the result leaves the thread.
-        unsafe { self.state.as_ref() }
+        ThreadState::current()
     }
 }
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        let state = self.here();
+        let state = ThreadState::current();
         // Not attached if another guard got out of `detached` and went first. To store "detached"
-        // then might start a thread that somebody has stopped.
+        // then might start a thread that has been stopped.
         let unlocked = if state.is_attached_here() { state.detach() } else { Ok(()) };
         if !self.previous_hooks.is_some_and(|hooks| ptr::eq(hooks, &HOOKS)) {
             Native::set_thread_hooks(self.previous_hooks);

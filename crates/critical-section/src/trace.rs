@@ -1,21 +1,65 @@
-//! Slow-path events, for whoever listens. Without the feature this is empty.
+//! Slow-path events, for a subscriber of the `tracing` crate. Without the feature this is empty.
 
-/// The section at `addr` let go of its mutexes.
-#[cfg(feature = "tracing")]
-pub(crate) fn suspend(addr: usize) {
-    tracing::trace!(target: "pysync", addr, "suspend");
-}
+use crate::tag::Tagged;
 
-/// The section at `addr` has its mutexes again.
 #[cfg(feature = "tracing")]
-pub(crate) fn resume(addr: usize) {
-    tracing::trace!(target: "pysync", addr, "resume");
+mod imp {
+    use super::*;
+    use pysync_parking_lot::trace::emit;
+
+    /// The sections that a detach is about to suspend: the innermost one that has a mutex, and how
+    /// many there are of these.
+    pub(crate) struct Active {
+        addr: usize,
+        sections: usize,
+    }
+
+    pub(crate) fn active(top: Tagged) -> Active {
+        let (mut tagged, mut active) = (top, Active { addr: 0, sections: 0 });
+        while tagged.is_active() {
+            let section = tagged.untagged();
+            // SAFETY: a section on the stack is pinned and has begun but not ended.
+            unsafe {
+                if !(*section).mutex.get().is_null() {
+                    active.addr = if active.sections == 0 { section.addr() } else { active.addr };
+                    active.sections += 1;
+                }
+                tagged = (*section).prev.get();
+            }
+        }
+        active
+    }
+
+    /// They have let go of their mutexes, and the thread has detached.
+    pub(crate) fn suspend(Active { addr, sections }: Active) {
+        if sections > 0 {
+            emit(|| tracing::trace!(target: "pysync", addr, sections, "suspend"));
+        }
+    }
+
+    /// The section at `addr` has its mutexes again.
+    pub(crate) fn resume(addr: usize) {
+        emit(|| tracing::trace!(target: "pysync", addr, "resume"));
+    }
 }
 
 #[cfg(not(feature = "tracing"))]
-#[inline(always)]
-pub(crate) fn suspend(_addr: usize) {}
+mod imp {
+    use super::*;
 
-#[cfg(not(feature = "tracing"))]
-#[inline(always)]
-pub(crate) fn resume(_addr: usize) {}
+    /// Nothing to remember.
+    pub(crate) struct Active;
+
+    #[inline(always)]
+    pub(crate) fn active(_top: Tagged) -> Active {
+        Active
+    }
+
+    #[inline(always)]
+    pub(crate) fn suspend(_active: Active) {}
+
+    #[inline(always)]
+    pub(crate) fn resume(_addr: usize) {}
+}
+
+pub(crate) use imp::*;

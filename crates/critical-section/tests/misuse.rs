@@ -271,7 +271,7 @@ fn dropping_a_guard_with_a_mutex_that_was_unlocked_says_so_and_detaches() {
 fn waiting_with_a_mutex_that_was_unlocked_aborts() {
     let _watchdog = watchdog();
     // The thread is queued by then, and cannot leave its stack behind.
-    let message = "a panic while the thread was queued";
+    let message = "a panic in a runtime's detach or attach around a wait";
     aborts_with("waiting_with_a_mutex_that_was_unlocked_aborts", message, || {
         let _attached = ThreadState::attach();
         let m = Mutex::new();

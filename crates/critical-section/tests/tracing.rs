@@ -18,8 +18,12 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Metadata, Subscriber};
 
 thread_local! {
-    static EVENTS: RefCell<Vec<(String, u64)>> = const { RefCell::new(Vec::new()) };
+    static EVENTS: RefCell<Vec<Heard>> = const { RefCell::new(Vec::new()) };
 }
+
+/// What an event says, its address, and how many sections it speaks of.
+#[derive(Debug, PartialEq)]
+struct Heard(String, u64, u64);
 
 /// Keeps the events of each thread: what they say and their address.
 struct Recorder;
@@ -31,7 +35,7 @@ impl Subscriber for Recorder {
 
     fn event(&self, event: &tracing::Event<'_>) {
         #[derive(Default)]
-        struct Fields(String, u64);
+        struct Fields(String, u64, u64);
         impl Visit for Fields {
             fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
                 if field.name() == "message" {
@@ -39,15 +43,17 @@ impl Subscriber for Recorder {
                 }
             }
             fn record_u64(&mut self, field: &Field, value: u64) {
-                if field.name() == "addr" {
-                    self.1 = value;
+                match field.name() {
+                    "addr" => self.1 = value,
+                    "sections" => self.2 = value,
+                    _ => {}
                 }
             }
         }
 
         let mut fields = Fields::default();
         event.record(&mut fields);
-        EVENTS.with_borrow_mut(|events| events.push((fields.0, fields.1)));
+        EVENTS.with_borrow_mut(|events| events.push(Heard(fields.0, fields.1, fields.2)));
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
@@ -61,7 +67,7 @@ impl Subscriber for Recorder {
 }
 
 /// What the calling thread emits in `f`.
-fn events_in(f: impl FnOnce()) -> Vec<(String, u64)> {
+fn events_in(f: impl FnOnce()) -> Vec<Heard> {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| tracing::subscriber::set_global_default(Recorder).unwrap());
     EVENTS.take();
@@ -69,8 +75,12 @@ fn events_in(f: impl FnOnce()) -> Vec<(String, u64)> {
     EVENTS.take()
 }
 
-fn event(message: &str, addr: usize) -> (String, u64) {
-    (message.to_owned(), addr as u64)
+fn event(message: &str, addr: usize) -> Heard {
+    Heard(message.to_owned(), addr as u64, 0)
+}
+
+fn suspend(addr: usize, sections: u64) -> Heard {
+    Heard("suspend".to_owned(), addr as u64, sections)
 }
 
 fn top(attached: &Attached) -> usize {
@@ -110,11 +120,10 @@ fn detaching_suspends_from_the_innermost_and_resumes_one_at_a_time() {
     assert_eq!(
         events,
         [
-            event("suspend", inner),
-            event("suspend", outer),
+            suspend(inner, 2),
             event("resume", inner),
             // The outer one is suspended already.
-            event("suspend", inner),
+            suspend(inner, 1),
             event("resume", inner),
             event("resume", outer),
         ]
@@ -146,12 +155,7 @@ fn a_wait_suspends_once_it_is_queued_and_resumes_when_it_is_off_the_queue() {
     let addr = (&raw const event_).addr();
     assert_eq!(
         events,
-        [
-            event("park", addr),
-            event("suspend", section),
-            event("resume", section),
-            event("wake", addr),
-        ]
+        [event("park", addr), suspend(section, 1), event("resume", section), event("wake", addr),]
     );
 }
 
@@ -181,9 +185,9 @@ fn a_section_that_waits_to_resume_parks_in_between() {
         m.unlock();
         waiter.join().unwrap()
     });
-    let messages: Vec<&str> = events.iter().map(|(message, _)| &**message).collect();
+    let messages: Vec<&str> = events.iter().map(|heard| &*heard.0).collect();
     assert_eq!(messages.first(), Some(&"suspend"));
     assert_eq!(messages.last(), Some(&"resume"));
-    let resumes = events.iter().filter(|(message, _)| message == "resume");
+    let resumes = events.iter().filter(|heard| heard.0 == "resume");
     assert!(resumes.eq([&event("resume", section)]), "once, when it has its mutex: {messages:?}");
 }

@@ -59,6 +59,9 @@
 //! });
 //! ```
 //!
+//! # Platforms
+//! Those of [`pysync_parking_lot`](pysync_parking_lot#platforms).
+//!
 //! # Mirrors
 //! `Python/lock.c`, `pycore_lock.h` and `cpython/lock.h` as of CPython 3.13.15, in whose order
 //! the modules stand.

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::ptr;
 use std::time::Duration;
 
 use pysync_parking_lot::primitive::atomic::{AtomicU8, Ordering};
@@ -362,6 +361,7 @@ impl Mutex {
                 // L110-L115: woken. Handed over, the mutex has stayed locked, and is ours.
                 // SAFETY: the thread that woke us wrote this before, and is done with it.
                 ParkStatus::Ok if entry.handed_off.with(|handed_off| unsafe { *handed_off }) => {
+                    trace::hand_off((&raw const self.bits).addr());
                     return LockStatus::Acquired;
                 }
                 // Deviation D04: 3.15's flag.
@@ -402,30 +402,25 @@ impl Mutex {
         }
         // L169-L173: locked, and not by the one word that the fast path unlocks: somebody has
         // parked. The bucket lock decides who is next.
-        let mut handed_off = false;
-        unpark(&raw const self.bits, |unparked| handed_off = self.release(unparked));
-        if handed_off {
-            trace::hand_off(ptr::from_ref(self).addr());
-        }
+        unpark(&raw const self.bits, |unparked| self.release(unparked));
         Ok(())
     }
 
-    /// Stores the word that the unlock leaves behind, under the bucket lock; says whether the
-    /// mutex goes to the thread that is about to wake.
+    /// Stores the word that the unlock leaves behind, under the bucket lock, and tells the thread
+    /// that is about to wake whether the mutex is its own.
     ///
     /// CPython: Python/lock.c:L140 mutex_unpark
     #[doc(alias = "mutex_unpark")]
-    fn release(&self, unparked: Option<Unparked>) -> bool {
+    fn release(&self, unparked: Option<Unparked>) {
         // L142: unlocked, and nobody waits, unless there is a waiter.
         let mut v = UNLOCKED;
-        let mut should_be_fair = false;
         // L143: somebody does.
         if let Some(unparked) = unparked {
             let entry: *const MutexEntry = unparked.park_arg.cast_const().cast();
             // L144-L147: has it waited for long enough?
             // SAFETY: threads park on a mutex's word only in `lock_slow`, with their entry, and
             // this one stays asleep until the callback is over.
-            should_be_fair = monotonic_now() > unsafe { (*entry).time_to_be_fair };
+            let should_be_fair = monotonic_now() > unsafe { (*entry).time_to_be_fair };
             // L149-L152: the mutex is not unlocked at all; nobody can get in between.
             // SAFETY: as above, and the waiter does not look before it is woken.
             unsafe { (*entry).handed_off.with_mut(|handed_off| *handed_off = should_be_fair) };
@@ -442,7 +437,6 @@ impl Mutex {
         // Ordering: Release pairs with the Acquire of the next lock. A hand-off needs more, since
         // the new holder locks nothing: the semaphore carries it.
         self.bits.store(v, Ordering::Release);
-        should_be_fair
     }
 }
 

@@ -1,8 +1,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use pysync_parking_lot::primitive::atomic::{AtomicU64, Ordering};
-use pysync_parking_lot::primitive::{UnsafeCell, const_fn};
+#[cfg(target_has_atomic = "64")]
+use pysync_parking_lot::primitive::atomic::AtomicU64 as AtomicIdent;
+#[cfg(not(target_has_atomic = "64"))]
+use pysync_parking_lot::primitive::atomic::AtomicUsize as AtomicIdent;
+use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
+use pysync_parking_lot::primitive::const_fn;
 use pysync_parking_lot::{Native, Runtime};
 
 use crate::{LockFlags, LockStatus, Mutex, NotOwner};
@@ -35,19 +39,34 @@ pub struct RecursiveMutex {
     mutex: Mutex,
     // L157: the owner's ident, 0 for none. Written by the owner; a thread that reads its own
     // ident here wrote it itself.
-    thread: AtomicU64,
-    // L158: how often the owner has locked it again. The owner's alone.
-    level: UnsafeCell<usize>,
+    thread: AtomicIdent,
+    // L158: how often the owner has locked it again. The owner's alone, if idents are what their
+    // runtimes promise; atomic since `Runtime` is a safe trait, and may promise too much.
+    level: AtomicUsize,
 }
 
-// SAFETY: `level` is only touched by the thread that holds the mutex.
-unsafe impl Sync for RecursiveMutex {}
+/// A thread's ident as the word keeps it: C's 64 bits where there are such atomics, else 32.
+#[cfg(target_has_atomic = "64")]
+type Ident = u64;
+#[cfg(not(target_has_atomic = "64"))]
+type Ident = usize;
+
+/// The calling thread's ident, which is not 0: that stands for no owner.
+#[inline]
+fn ident_of_current_thread<R: Runtime>() -> Ident {
+    #[allow(clippy::useless_conversion)] // Not where the word has 32 bits.
+    match Ident::try_from(R::thread_ident()) {
+        Ok(ident) if ident != 0 => ident,
+        Ok(_) => R::fatal_error("RecursiveMutex", "the runtime's thread ident is 0"),
+        Err(_) => R::fatal_error("RecursiveMutex", "the runtime's thread ident is too large"),
+    }
+}
 
 impl RecursiveMutex {
     const_fn! {
         /// An unlocked mutex.
         pub const fn new() -> Self {
-            Self { mutex: Mutex::new(), thread: AtomicU64::new(0), level: UnsafeCell::new(0) }
+            Self { mutex: Mutex::new(), thread: AtomicIdent::new(0), level: AtomicUsize::new(0) }
         }
     }
 
@@ -64,7 +83,7 @@ impl RecursiveMutex {
     /// CPython: Python/lock.c:L373 _PyRecursiveMutex_IsLockedByCurrentThread
     pub fn is_locked_by_current_thread_in<R: Runtime>(&self) -> bool {
         // L375: only our own ident matters.
-        self.is_owned_by(R::thread_ident())
+        self.is_owned_by(ident_of_current_thread::<R>())
     }
 
     /// Locks the mutex, blocking for as long as another thread holds it, through signals and
@@ -86,6 +105,10 @@ impl RecursiveMutex {
 
     /// Locks the mutex if no other thread holds it or it becomes free within `timeout`; timeouts,
     /// flags and results are those of [`Mutex::lock_timed`]. New in CPython 3.14.
+    ///
+    /// # Panics
+    /// `too many recursive locks`, that is `usize::MAX` of them, and nothing has changed. C's count
+    /// wraps.
     #[doc(alias = "_PyRecursiveMutex_LockTimed")]
     pub fn lock_timed(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
         self.lock_timed_in::<Native>(timeout, flags)
@@ -100,10 +123,14 @@ impl RecursiveMutex {
         flags: LockFlags,
     ) -> LockStatus {
         // L381-L385: ours already: count.
-        let thread = R::thread_ident();
+        let thread = ident_of_current_thread::<R>();
         if self.is_owned_by(thread) {
-            // SAFETY: we hold the mutex.
-            self.level.with_mut(|level| unsafe { *level += 1 });
+            // Ordering: Relaxed, here and below; only the owner touches it. For the same reason a
+            // load and a store do.
+            let Some(level) = self.level.load(Ordering::Relaxed).checked_add(1) else {
+                R::fatal_error("RecursiveMutex::lock", "too many recursive locks");
+            };
+            self.level.store(level, Ordering::Relaxed);
             return LockStatus::Acquired;
         }
         // L386: somebody else's, or nobody's.
@@ -112,8 +139,6 @@ impl RecursiveMutex {
             // L387-L388: ours from now on, for the first time.
             // Ordering: Relaxed; only we can be looking for our own ident.
             self.thread.store(thread, Ordering::Relaxed);
-            // SAFETY: we hold the mutex.
-            debug_assert_eq!(self.level.with(|level| unsafe { *level }), 0);
         }
         status
     }
@@ -158,24 +183,33 @@ impl RecursiveMutex {
     /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
     pub fn try_unlock_in<R: Runtime>(&self) -> Result<(), NotOwner> {
         // L394-L395: only the owner may.
-        if !self.is_owned_by(R::thread_ident()) {
+        if !self.is_owned_by(ident_of_current_thread::<R>()) {
             return Err(NotOwner);
         }
-        // L399-L403: one of several locks: count.
-        // SAFETY: we hold the mutex.
-        let again = self.level.with_mut(|level| unsafe {
-            let again = *level > 0;
-            *level -= usize::from(again);
-            again
-        });
-        if !again {
-            // L404: before the mutex is free, or the next owner's ident would be lost.
-            // Ordering: Relaxed; the mutex orders it before the next owner's store.
-            self.thread.store(0, Ordering::Relaxed);
-            // L405: the last one.
-            self.mutex.unlock_in::<R>();
-        }
+        self.release::<R>();
         Ok(())
+    }
+
+    /// Undoes one lock of a mutex that the caller owns.
+    ///
+    /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
+    pub(crate) fn release<R: Runtime>(&self) {
+        // L399-L403: one of several locks: count.
+        match self.level.load(Ordering::Relaxed) {
+            0 => {
+                // L404: before the mutex is free, or the next owner's ident would be lost.
+                // Ordering: Relaxed; the mutex orders it before the next owner's store.
+                self.thread.store(0, Ordering::Relaxed);
+                // L405: the last one.
+                self.mutex.unlock_in::<R>();
+            }
+            level => self.level.store(level - 1, Ordering::Relaxed),
+        }
+    }
+
+    /// Whether a thread holds the mutex; stale as soon as it returns.
+    pub fn is_locked(&self) -> bool {
+        self.mutex.is_locked()
     }
 
     /// Unlocks the mutex in the child of a `fork`, whoever held it and however often.
@@ -186,14 +220,13 @@ impl RecursiveMutex {
     pub unsafe fn after_fork(&self) {
         // Ordering: Relaxed, there is nobody to order with.
         self.thread.store(0, Ordering::Relaxed);
-        // SAFETY: nobody else is there.
-        self.level.with_mut(|level| unsafe { *level = 0 });
+        self.level.store(0, Ordering::Relaxed);
         // SAFETY: by contract.
         unsafe { self.mutex.after_fork() };
     }
 
     /// CPython: Python/lock.c:L367 recursive_mutex_is_owned_by
-    fn is_owned_by(&self, thread: u64) -> bool {
+    fn is_owned_by(&self, thread: Ident) -> bool {
         // L369: one load, no lock.
         // Ordering: Relaxed; the one ident that matters is our own, and that we wrote ourselves.
         self.thread.load(Ordering::Relaxed) == thread
@@ -209,8 +242,26 @@ impl Default for RecursiveMutex {
 impl fmt::Debug for RecursiveMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RecursiveMutex")
-            .field("locked", &self.mutex.is_locked())
+            .field("locked", &self.is_locked())
             .field("by_current_thread", &self.is_locked_by_current_thread())
             .finish()
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use pysync_testing::panics_with;
+
+    #[test]
+    fn the_count_does_not_wrap() {
+        let mutex = RecursiveMutex::new();
+        mutex.lock();
+        mutex.level.store(usize::MAX - 1, Ordering::Relaxed);
+        mutex.lock();
+        panics_with("too many recursive locks", || mutex.lock());
+        assert_eq!(mutex.level.load(Ordering::Relaxed), usize::MAX);
+        mutex.unlock();
+        assert!(mutex.is_locked_by_current_thread());
     }
 }

@@ -103,7 +103,7 @@ impl RwMutex {
         // L439: what to start from.
         // Ordering: Relaxed, a hint; the exchange decides.
         let bits = self.bits.load(Ordering::Relaxed);
-        if let Err(actual) = self.try_read_lock_from(bits) {
+        if let Err(actual) = self.try_read_lock_from::<R>(bits) {
             self.read_lock_slow::<R>(actual);
         }
     }
@@ -120,7 +120,7 @@ impl RwMutex {
             } else {
                 self.stand_back(&mut backoff)
             };
-            match self.try_read_lock_from(bits) {
+            match self.try_read_lock_from::<R>(bits) {
                 Ok(()) => return,
                 Err(actual) => bits = actual,
             }
@@ -137,7 +137,7 @@ impl RwMutex {
         // Ordering: Relaxed, a hint; the exchange decides.
         let mut bits = self.bits.load(Ordering::Relaxed);
         loop {
-            match self.try_read_lock_from(bits) {
+            match self.try_read_lock_from::<Native>(bits) {
                 Ok(()) => return true,
                 Err(actual) if actual & (WRITE_LOCKED | HAS_PARKED) != 0 => return false,
                 Err(actual) => bits = actual,
@@ -149,12 +149,14 @@ impl RwMutex {
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[inline]
-    fn try_read_lock_from(&self, bits: usize) -> Result<(), usize> {
+    fn try_read_lock_from<R: Runtime>(&self, bits: usize) -> Result<(), usize> {
         if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
             return Err(bits);
         }
         // L455-L457: unlocked, or others read.
-        assert!(reader_count(bits) < MAX_READERS, "too many readers");
+        if reader_count(bits) >= MAX_READERS {
+            R::fatal_error("RwMutex::read_lock", "too many readers");
+        }
         // L458-L462: one more.
         // Ordering: Acquire pairs with the Release of the writer before us.
         self.bits

@@ -2,6 +2,7 @@ use std::fmt;
 
 use pysync_parking_lot::primitive::atomic::{AtomicU32, Ordering, fence};
 use pysync_parking_lot::primitive::{const_fn, yield_now};
+use pysync_parking_lot::{Native, Runtime};
 
 use crate::backoff::Backoff;
 use crate::spin::FAITHFUL;
@@ -118,8 +119,17 @@ impl SeqLock {
     #[inline]
     #[track_caller]
     pub fn unlock_write(&self) {
+        self.unlock_write_in::<Native>();
+    }
+
+    /// [`unlock_write`](Self::unlock_write) in another runtime, which decides what misuse leads to.
+    ///
+    /// CPython: Python/lock.c:L544 _PySeqLock_UnlockWrite
+    #[inline]
+    #[track_caller]
+    pub fn unlock_write_in<R: Runtime>(&self) {
         // L546-L548: on to the next even number.
-        let sequence = self.own_sequence().wrapping_add(1);
+        let sequence = self.own_sequence::<R>().wrapping_add(1);
         // Ordering: Release pairs with the Acquire of `begin_read` and of the next writer.
         self.sequence.store(sequence, Ordering::Release);
     }
@@ -134,8 +144,18 @@ impl SeqLock {
     #[inline]
     #[track_caller]
     pub fn abandon_write(&self) {
+        self.abandon_write_in::<Native>();
+    }
+
+    /// [`abandon_write`](Self::abandon_write) in another runtime, which decides what misuse leads
+    /// to.
+    ///
+    /// CPython: Python/lock.c:L537 _PySeqLock_AbandonWrite
+    #[inline]
+    #[track_caller]
+    pub fn abandon_write_in<R: Runtime>(&self) {
         // L539-L541: back to the even number before.
-        let sequence = self.own_sequence().wrapping_sub(1);
+        let sequence = self.own_sequence::<R>().wrapping_sub(1);
         // Ordering: Release, as for `unlock_write`.
         self.sequence.store(sequence, Ordering::Release);
     }
@@ -143,11 +163,13 @@ impl SeqLock {
     /// The odd sequence of the caller's own write.
     #[inline]
     #[track_caller]
-    fn own_sequence(&self) -> u32 {
+    fn own_sequence<R: Runtime>(&self) -> u32 {
         // Ordering: Relaxed; while we write, nobody else does.
         let sequence = self.sequence.load(Ordering::Relaxed);
         // Deviation D08: in every build.
-        assert!(is_updating(sequence), "unlocking a sequence lock that is not write-locked");
+        if !is_updating(sequence) {
+            R::fatal_error("SeqLock", "unlocking a sequence lock that is not write-locked");
+        }
         sequence
     }
 
@@ -204,7 +226,8 @@ impl SeqLock {
     /// Ends a write that a `fork` cut off, in the child; true says that there was one, and that
     /// what it was writing is to be cleared. The sequence starts over at 0.
     ///
-    /// For the child's one thread, before it starts others.
+    /// For the child's one thread, before it starts others. A safe function all the same: beside a
+    /// writer it lets in a second one, which is an error, but this lock guards no memory of its own.
     ///
     /// CPython: Python/lock.c:L577 _PySeqLock_AfterFork
     #[doc(alias = "_PySeqLock_AfterFork")]

@@ -1,9 +1,10 @@
-//! Slow-path events, for whoever listens. Without the feature this is empty.
+//! Slow-path events, for a subscriber of the `tracing` crate. Without the feature this is empty.
 
-/// The mutex at `addr` was handed to the thread that waited longest.
+/// The calling thread has been handed the mutex at `addr`, which it waited for. The unlocker says
+/// nothing: it may be in the middle of letting go of several.
 #[cfg(feature = "tracing")]
 pub(crate) fn hand_off(addr: usize) {
-    tracing::trace!(target: "pysync", addr, "hand-off");
+    pysync_parking_lot::trace::emit(|| tracing::trace!(target: "pysync", addr, "hand-off"));
 }
 
 #[cfg(not(feature = "tracing"))]

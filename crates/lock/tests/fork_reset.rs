@@ -87,7 +87,8 @@ fn locks_that_others_hold_can_be_reset_in_the_child() {
                 seq.lock_write();
                 seq.unlock_write();
                 // Nobody was writing this one.
-                assert!(!guarded_seq.after_fork([2; 4]));
+                // SAFETY: the only thread of the child, which is not writing.
+                assert!(!unsafe { guarded_seq.after_fork([2; 4]) });
                 guarded_seq.read() == [1; 4]
             });
         }
@@ -186,7 +187,8 @@ fn children_of_a_busy_process_can_reset_and_use_its_locks() {
                 exercise_mutex(&mutex);
                 exercise_rw(&rw);
                 exercise_recursive(&recursive);
-                guarded_seq.after_fork([7; 4]);
+                // SAFETY: as above.
+                unsafe { guarded_seq.after_fork([7; 4]) };
                 let copy = guarded_seq.read();
                 assert!(copy.iter().all(|&word| word == copy[0]), "torn: {copy:?}");
                 true
@@ -222,4 +224,139 @@ fn guarded_locks_can_be_reset_in_the_child() {
         });
         finish.notify();
     });
+}
+
+/// A7. The child's first thread is given the stack, and the thread locals, of the holder that is
+/// gone, so that it must be told apart by more than an address; and once reset, the mutex is as new.
+#[test]
+fn a_guarded_reentrant_mutex_can_be_reset_in_the_child() {
+    let _watchdog = watchdog();
+    register_fork_handler();
+    let mutex = guarded::ReentrantMutex::new(AtomicUsize::new(0));
+    let (held, finish) = (Event::new(), Event::new());
+    let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let _guards = (mutex.lock(), mutex.lock());
+            held.notify();
+            finish.wait();
+        });
+        held.wait();
+        fork(|| {
+            let owns = || mutex.is_owned_by_current_thread() || mutex.try_lock().is_some();
+            let before = thread::scope(|scope| scope.spawn(owns).join().unwrap());
+            assert!(!before && mutex.is_locked());
+            // SAFETY: the only thread of the child, which has no guards.
+            unsafe { mutex.after_fork() };
+            thread::scope(|scope| {
+                for _ in 0..3 {
+                    scope.spawn(|| {
+                        for _ in 0..500 {
+                            let outer = mutex.lock();
+                            let _inner = mutex.lock();
+                            most.fetch_max(inside.fetch_add(1, SeqCst) + 1, SeqCst);
+                            outer.fetch_add(1, Relaxed);
+                            thread::yield_now();
+                            inside.fetch_sub(1, SeqCst);
+                        }
+                    });
+                }
+            });
+            !mutex.is_locked() && most.load(SeqCst) == 1 && mutex.lock().load(Relaxed) == 1_500
+        });
+        finish.notify();
+    });
+    assert!(!mutex.is_locked());
+}
+
+/// A15.
+#[test]
+fn a_guarded_once_cell_can_be_reset_in_the_child() {
+    let _watchdog = watchdog();
+    register_fork_handler();
+    let (cell, full) = (guarded::OnceCell::new(), guarded::OnceCell::new());
+    full.set(5).unwrap();
+    let (held, finish) = (Event::new(), Event::new());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let made = cell.get_or_init(|| {
+                held.notify();
+                finish.wait();
+                String::from("the parent's")
+            });
+            assert_eq!(made, "the parent's");
+        });
+        held.wait();
+        fork(|| {
+            // SAFETY: the only thread of the child, which fills neither.
+            unsafe {
+                cell.after_fork();
+                full.after_fork();
+            }
+            assert_eq!(full.get(), Some(&5));
+            cell.get() == None && cell.get_or_init(|| "the child's".into()) == "the child's"
+        });
+        finish.notify();
+    });
+}
+
+/// A5, one layer up: the waiter of a mutex forks in a signal handler. In the child the holder is
+/// gone; the child resets the mutex, and its wait ends with the mutex locked.
+#[cfg(all(target_os = "linux", not(pysync_portable)))]
+#[test]
+fn a_waiter_that_forks_in_a_signal_handler_gets_the_mutex_that_the_child_resets() {
+    use pysync_testing::{Sleeper, ThreadId, child_succeeds};
+    use std::sync::OnceLock;
+    use std::sync::atomic::AtomicI32;
+
+    static MUTEX: Mutex = Mutex::new();
+    static CHILD: AtomicI32 = AtomicI32::new(-1);
+
+    extern "C" fn fork_here(_: libc::c_int) {
+        // SAFETY: the child goes on as the parent does.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: the only thread of the child, which does not hold it.
+            unsafe { MUTEX.after_fork() };
+        }
+        CHILD.store(pid, SeqCst);
+    }
+
+    let _watchdog = watchdog();
+    register_fork_handler();
+    for flags in [0, libc::SA_RESTART] {
+        CHILD.store(-1, SeqCst);
+        // SAFETY: a zeroed sigaction is an empty one.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_sigaction = fork_here as extern "C" fn(libc::c_int) as usize;
+            action.sa_flags = flags;
+            assert_eq!(libc::sigaction(libc::SIGUSR2, &action, std::ptr::null_mut()), 0);
+        }
+        let (sleeper, target) = (Sleeper::new(), OnceLock::new());
+        MUTEX.lock();
+        thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                target.set(ThreadId::current()).unwrap();
+                sleeper.enter();
+                MUTEX.lock();
+                match CHILD.load(SeqCst) {
+                    0 => {
+                        MUTEX.unlock();
+                        // SAFETY: ends the child.
+                        unsafe { libc::_exit(i32::from(MUTEX.is_locked())) };
+                    }
+                    pid => child_succeeds(pid),
+                }
+                MUTEX.unlock();
+            });
+            sleeper.wait_until_asleep();
+            // SAFETY: joined by the scope.
+            unsafe { target.get().unwrap().send(libc::SIGUSR2) };
+            wait_until(|| CHILD.load(SeqCst) != -1);
+            MUTEX.unlock();
+            waiter.join().unwrap();
+        });
+        assert!(!MUTEX.is_locked());
+    }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use common::{Sleeper, recursive_parts};
 use pysync_lock::{LockFlags, LockStatus, NotOwner, RecursiveMutex};
-use pysync_parking_lot::{Native, Runtime};
-use pysync_testing::watchdog;
+use pysync_parking_lot::{Native, PendingCallError, Runtime};
+use pysync_testing::{panics_with, together, watchdog};
 
 #[test]
 fn it_is_free_after_as_many_unlocks_as_locks() {
@@ -136,4 +136,56 @@ fn idents_are_not_zero_and_differ_between_living_threads() {
         assert_ne!(other, 0);
     });
     assert_ne!(mine, 0);
+}
+
+/// A runtime that says the same of every thread.
+struct Always<const IDENT: u64>;
+
+impl<const IDENT: u64> Runtime for Always<IDENT> {
+    type Detached = ();
+
+    fn detach() -> Option<()> {
+        None
+    }
+
+    fn attach((): ()) {}
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        Ok(())
+    }
+
+    fn thread_ident() -> u64 {
+        IDENT
+    }
+
+    fn fatal_error(_: &'static str, message: &str) -> ! {
+        panic!("{message}")
+    }
+}
+
+/// A2: 0 is how the word says that no thread owns the mutex.
+#[test]
+fn a_runtime_without_idents_is_told_so() {
+    let mutex = RecursiveMutex::new();
+    let message = "the runtime's thread ident is 0";
+    panics_with(message, || mutex.lock_in::<Always<0>>());
+    panics_with(message, || mutex.try_unlock_in::<Always<0>>());
+    panics_with(message, || mutex.is_locked_by_current_thread_in::<Always<0>>());
+    assert_eq!(recursive_parts(&mutex), (0, 0, 0));
+}
+
+/// A2: idents of two runtimes, each as its trait asks for, may be the same. Both threads then own
+/// the mutex. That is their error, but counting is no data race: see `tests/miri.rs`.
+#[test]
+fn threads_with_one_ident_lose_counts_and_nothing_else() {
+    let _watchdog = watchdog();
+    let mutex = RecursiveMutex::new();
+    mutex.lock_in::<Always<1>>();
+    together(2, |_| {
+        for _ in 0..10_000 {
+            mutex.lock_in::<Always<1>>();
+        }
+    });
+    let (_, owner, level) = recursive_parts(&mutex);
+    assert!(owner == 1 && (10_000..=20_000).contains(&level), "{owner}, {level}");
 }

@@ -2,9 +2,10 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::RawMutex;
+use crate::abort::abort;
 use crate::primitive::{self, UnsafeCell};
 use crate::wait_queues::WaitQueues;
+use crate::{RawMutex, fork};
 
 /// A prime, so that the addresses of neighbouring objects spread. Models have one bucket: every
 /// address then collides, and their executions do not depend on where memory happens to lie.
@@ -63,7 +64,7 @@ impl Bucket {
     pub(crate) fn lock(&self) -> BucketGuard<'_> {
         self.mutex.lock();
         held::enter();
-        BucketGuard { bucket: self }
+        BucketGuard { bucket: self, generation: fork::generation() }
     }
 
     /// Forgets the lock's holder and all waiters.
@@ -81,6 +82,7 @@ impl Bucket {
 /// A locked bucket.
 pub(crate) struct BucketGuard<'a> {
     bucket: &'a Bucket,
+    generation: u32,
 }
 
 impl Deref for BucketGuard<'_> {
@@ -102,6 +104,11 @@ impl DerefMut for BucketGuard<'_> {
 impl Drop for BucketGuard<'_> {
     fn drop(&mut self) {
         held::leave();
+        // A handler that interrupted us has forked, and this is the child: the queues that we were
+        // at work on have been emptied under our hands.
+        if self.generation != fork::generation() {
+            abort("a signal handler forked inside park or unpark, and the child came back to it");
+        }
         self.bucket.mutex.unlock();
     }
 }

@@ -1,10 +1,87 @@
 use crate::bucket::Bucket;
+use crate::primitive::plain::{AtomicU32, Ordering};
+use crate::wait_queues::WaitEntry;
+
+/// How many forks lie between the first process and this one, modulo 2³². An entry of another
+/// generation is on no queue: the one it was on has been emptied.
+///
+/// Not a model's atomic: models have no fork.
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+pub(crate) fn generation() -> u32 {
+    // Ordering: Relaxed; it changes only while there is one thread, which is the one that looks.
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// The parker in which a thread may find itself in the child of a fork: elsewhere a signal is
+/// slept through, and so is a fork in its handler.
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(loom, shuttle, pysync_portable))
+))]
+mod parked {
+    use super::*;
+    use crate::Semaphore;
+    use crate::primitive;
+    use std::cell::Cell;
+    use std::ptr;
+
+    primitive::thread_local! {
+        /// What the calling thread is parked with. The innermost, if it parks in a hook of its own
+        /// park: an outer one looks whether it is forgotten before it sleeps.
+        static ENTRY: Cell<*const WaitEntry> = Cell::new(ptr::null())
+    }
+
+    pub(crate) fn while_parked<T>(entry: &WaitEntry, sleep: impl FnOnce() -> T) -> T {
+        let outer = ENTRY.with(|cell| cell.replace(entry));
+        let result = sleep();
+        ENTRY.with(|cell| cell.set(outer));
+        result
+    }
+
+    /// Ends the calling thread's own wait.
+    pub(super) fn wake_self() {
+        let entry = ENTRY.with(Cell::get);
+        if !entry.is_null() {
+            // SAFETY: the thread is inside `while_parked`, so its entry is there.
+            unsafe { Semaphore::wakeup_raw(&raw const (*entry).semaphore) };
+        }
+    }
+}
+
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(loom, shuttle, pysync_portable))
+)))]
+mod parked {
+    use super::*;
+
+    #[inline(always)]
+    pub(crate) fn while_parked<T>(_entry: &WaitEntry, sleep: impl FnOnce() -> T) -> T {
+        sleep()
+    }
+
+    pub(super) fn wake_self() {}
+}
+
+pub(crate) use parked::while_parked;
 
 /// Forgets all parked threads, in the child of a `fork`.
 ///
-/// Only the forking thread lives on in the child. It was not parked, so every entry in the table
-/// belongs to a thread that is gone, and so does every bucket lock. Locks that were held by
-/// those threads stay locked; each type's own `after_fork` resets it.
+/// Only the forking thread lives on in the child. Every other entry in the table belongs to a
+/// thread that is gone, and so does every bucket lock. Locks that were held by those threads stay
+/// locked; each type's own `after_fork` resets it.
+///
+/// The forking thread itself may be parked: `fork` may be called in a signal handler that
+/// interrupted its wait, or in [`Runtime::detach`](crate::Runtime::detach). In the child that wait
+/// ends: as interrupted after a signal, and with [`ParkStatus::Again`](crate::ParkStatus::Again)
+/// after a detach or a handler with `SA_RESTART`, so that every lock of these crates looks at its
+/// word again. (The portable parker sleeps through signals, and a child of a handler there sleeps
+/// on.)
+///
+/// A handler may also have interrupted the parking lot in the middle of a park or an unpark, some
+/// dozens of instructions long. In a child that is forked there, `exec` and `_exit` work; a return
+/// from the handler aborts the process with a message once the bucket is unlocked.
 ///
 /// Must run before anything that locks, unlocks, parks or unparks. Does not block, allocate or
 /// panic.
@@ -16,36 +93,49 @@ use crate::bucket::Bucket;
 /// CPython: Python/parking_lot.c:L397 _PyParkingLot_AfterFork
 #[doc(alias = "_PyParkingLot_AfterFork")]
 pub unsafe fn after_fork() {
+    // Ordering: Relaxed, as above.
+    GENERATION.fetch_add(1, Ordering::Relaxed);
     // L401-L404: unlocked and empty, whatever they were.
     for bucket in Bucket::all() {
         // SAFETY: the only thread, by contract.
         unsafe { bucket.reset() };
     }
+    parked::wake_self();
 }
 
 /// Has every child of a `fork` call [`after_fork`] before `fork` returns in it.
 ///
 /// Opt-in, since a library should not install process-wide handlers unasked. Registers once,
-/// however often it is called, through `pthread_atfork`; children inherit the handler. A child
-/// made by a bare `clone` or `vfork` does not run it. Does nothing where there is no `fork`.
+/// however often it is called, through `pthread_atfork`; children inherit the handler. (Two threads
+/// that call it for the first time at once may register two, of which the second changes nothing.)
+/// A child made by a bare `clone` or `vfork` does not run it. Does nothing where there is no `fork`.
+///
+/// **Order**: `fork` runs the child's handlers in the order in which they were registered. A
+/// handler that was registered before this one runs while the table is still as it was in the
+/// parent, and must use no lock of these crates. So call this first.
 ///
 /// # Panics
 /// If the C library cannot register the handler for want of memory.
 pub fn register_fork_handler() {
     #[cfg(unix)]
     {
+        use crate::primitive::plain::AtomicBool;
+
         unsafe extern "C" fn child() {
             // SAFETY: `fork` calls this on the one thread that the child has.
             unsafe { after_fork() };
         }
 
-        // Whoever returns from this may rely on the handler, the slower of two callers as well.
-        static REGISTERED: std::sync::Once = std::sync::Once::new();
-        REGISTERED.call_once(|| {
-            // SAFETY: the handler is a function of the right type that lives as long as the
-            // program.
-            let error = unsafe { libc::pthread_atfork(None, None, Some(child)) };
-            assert_eq!(error, 0, "pthread_atfork failed: no memory for the handler");
-        });
+        // No `Once`: a child that is forked while another thread is inside would wait for it.
+        static REGISTERED: AtomicBool = AtomicBool::new(false);
+        // Ordering: Acquire pairs with the Release below; true says that the handler is there.
+        if REGISTERED.load(Ordering::Acquire) {
+            return;
+        }
+        // SAFETY: the handler is a function of the right type that lives as long as the program.
+        let error = unsafe { libc::pthread_atfork(None, None, Some(child)) };
+        assert_eq!(error, 0, "pthread_atfork failed: no memory for the handler");
+        // Ordering: Release, as above.
+        REGISTERED.store(true, Ordering::Release);
     }
 }

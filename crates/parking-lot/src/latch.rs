@@ -2,6 +2,7 @@
 
 #[cfg(not(any(loom, shuttle)))]
 mod imp {
+    use crate::errno::preserve_errno;
     use crate::primitive::atomic::{AtomicU32, Ordering};
 
     /// Blocks one thread until another sets it. Lives on the waiter's stack.
@@ -21,7 +22,7 @@ mod imp {
             // Ordering: Acquire pairs with the Release in `set`; the setter is done with our
             // waiter node, so the caller may let it go out of scope.
             while self.set.load(Ordering::Acquire) == 0 {
-                atomic_wait::wait(&self.set, 0);
+                preserve_errno(|| atomic_wait::wait(&self.set, 0));
             }
         }
 
@@ -38,7 +39,7 @@ mod imp {
             unsafe { (*word).store(1, Ordering::Release) };
             // The waiter may have left already. `wake_one` uses the address only as a key, and
             // whoever sleeps on that address next re-checks its own word.
-            atomic_wait::wake_one(word);
+            preserve_errno(|| atomic_wait::wake_one(word));
         }
     }
 }

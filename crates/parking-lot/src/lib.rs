@@ -30,8 +30,20 @@
 //! ```
 //!
 //! # Platforms
-//! Those of the `atomic-wait` crate, on which the bucket locks sleep: Linux, Android, Apple's,
-//! FreeBSD and Windows. 32-bit Linux needs the futex call with a 32-bit time, which riscv32 lacks.
+//! The bucket locks sleep by `atomic-wait`, which these have. All crates of the workspace compile for
+//! them:
+//!
+//! - Linux: `aarch64-unknown-linux-gnu`, `aarch64-unknown-linux-musl`,
+//!   `armv7-unknown-linux-gnueabihf`, `i686-unknown-linux-gnu`, `i686-unknown-linux-musl`,
+//!   `powerpc-unknown-linux-gnu`, `powerpc64le-unknown-linux-gnu`, `riscv64gc-unknown-linux-gnu`,
+//!   `s390x-unknown-linux-gnu`, `x86_64-unknown-linux-gnu`, `x86_64-unknown-linux-musl`
+//! - Android: `aarch64-linux-android`, `armv7-linux-androideabi`
+//! - FreeBSD: `x86_64-unknown-freebsd`
+//! - Apple's: `aarch64-apple-darwin`, `aarch64-apple-ios`, `x86_64-apple-darwin`
+//! - Windows: `x86_64-pc-windows-gnu`, `x86_64-pc-windows-msvc`
+//!
+//! 32-bit Linux needs the futex call with a 32-bit time, which riscv32 lacks. The README says which
+//! of them are tested.
 //!
 //! # Model checking
 //! Built with `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`, the crate stands on that checker's
@@ -43,9 +55,12 @@
 //! `Python/parking_lot.c`, `pycore_parking_lot.h`, `pycore_semaphore.h` and the raw mutex of
 //! `lock.c`, as of CPython 3.13.15. Items cite their C as `CPython: FILE:Lnn symbol`.
 
+mod abort;
 mod bucket;
 mod deadline;
+mod errno;
 mod fork;
+mod ident;
 mod latch;
 mod park_word;
 mod parking_lot;
@@ -54,12 +69,17 @@ pub mod primitive;
 mod raw_mutex;
 mod runtime;
 mod semaphore;
-mod trace;
+#[doc(hidden)]
+pub mod trace;
 mod wait_queues;
 
 #[doc(hidden)]
+pub use abort::AbortOnUnwind;
+#[doc(hidden)]
 pub use bucket::bucket_locks_held;
 pub use deadline::{Deadline, monotonic_now};
+#[doc(hidden)]
+pub use errno::preserve_errno;
 pub use fork::{after_fork, register_fork_handler};
 pub use park_word::ParkWord;
 pub use parking_lot::{

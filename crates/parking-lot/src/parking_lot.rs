@@ -2,11 +2,10 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::time::Duration;
 
+use crate::abort::AbortOnUnwind;
 use crate::bucket::{Bucket, bucket_locks_held};
-use crate::runtime::AbortOnUnwind;
-use crate::trace;
 use crate::wait_queues::WaitEntry;
-use crate::{Deadline, Native, ParkWord, Runtime, Semaphore};
+use crate::{Deadline, Native, ParkWord, Runtime, Semaphore, fork, runtime, trace};
 
 /// How a [`park`] ended.
 #[doc(alias("Py_PARK_OK", "Py_PARK_AGAIN", "Py_PARK_TIMEOUT", "Py_PARK_INTR"))]
@@ -17,7 +16,8 @@ pub enum ParkStatus {
     ///
     /// CPython: Include/internal/pycore_parking_lot.h:L24 Py_PARK_OK
     Ok = 0,
-    /// The word did not hold the expected value, so there was no wait.
+    /// The word did not hold the expected value, so there was no wait; or this is the child of a
+    /// fork that the thread made while it was parked. Look at the word again.
     ///
     /// CPython: Include/internal/pycore_parking_lot.h:L27 Py_PARK_AGAIN
     Again = -1,
@@ -94,8 +94,7 @@ pub fn park<W: ParkWord>(
 /// [`park`] in another runtime, until a deadline.
 ///
 /// # Aborts
-/// The process, with a message, if `R::detach` panics, as the thread is queued by then. A panic
-/// in `R::attach` unwinds.
+/// The process, with a message, if `R::detach` or `R::attach` panics.
 ///
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
 #[cold]
@@ -106,10 +105,9 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
     park_arg: *mut (),
     detach: bool,
 ) -> ParkStatus {
-    // L310-L316: the entry is ours to give up only once it is off the bucket's queue.
     let addr = ptr::from_ref(word).addr();
-    let entry = WaitEntry::new(addr, park_arg);
     let bucket = Bucket::of(addr);
+    let entry;
 
     // L318-L325: compare and queue in one step, as others see it.
     {
@@ -117,48 +115,67 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
         if !word.holds(expected) {
             return ParkStatus::Again;
         }
+        // L310-L316: out of order: set up once it is going to be used. The entry is ours to give
+        // up only once it is off the bucket's queue.
+        entry = WaitEntry::new(addr, park_arg);
         // SAFETY: `entry` stays here until it is off the queue: every way out of this function
         // below has either been woken by the thread that took it off or takes it off itself,
         // and nothing unwinds in between.
         unsafe { queues.push_back(&raw const entry) };
     }
-    let no_unwind = AbortOnUnwind::new("a panic while the thread was queued");
     trace::park(addr);
     let started = trace::now();
 
     // Detaching comes after queueing: it may unlock what we hold, and so unpark ourselves.
     debug_assert_eq!(bucket_locks_held(), 0);
-    let detached = if detach { R::detach() } else { None };
-
-    // L327-L330: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
-    let mut status = entry.semaphore.wait_until(deadline);
-    if status != ParkStatus::Ok {
-        // L333-L334: timeout or signal, unless somebody has us off the queue already.
-        let mut queues = bucket.lock();
-        // SAFETY: the bucket lock is held.
-        if unsafe { entry.is_unparking() } {
-            // L335-L341: the wake is on its way, and it is going to write to `entry`.
-            drop(queues);
-            while entry.semaphore.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
-            status = ParkStatus::Ok;
-        } else {
-            // L343-L347: nobody has, so off it ourselves.
-            // SAFETY: not taken off by another, so still on the queue.
-            unsafe { queues.remove(&raw const entry) };
-        }
-    }
-    no_unwind.disarm();
-    #[cfg(loom)]
-    entry.retire();
-
-    // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
-    // for good, at shutdown for one, and must not leave an entry behind.
-    debug_assert_eq!(bucket_locks_held(), 0);
-    if let Some(detached) = detached {
-        R::attach(detached);
-    }
+    let status = runtime::detached::<R, _>(detach, || {
+        let status = fork::while_parked(&entry, || sleep(&entry, bucket, deadline));
+        #[cfg(loom)]
+        entry.retire();
+        // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
+        // for good, at shutdown for one, and must not leave an entry behind.
+        debug_assert_eq!(bucket_locks_held(), 0);
+        status
+    });
     trace::unparked(addr, status, started);
     // L349-L351: nothing to destroy.
+    status
+}
+
+/// Sleeps until `entry` is woken, the deadline or a signal; the entry is off its queue then.
+///
+/// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
+fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
+    // L327-L332: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
+    let status =
+        if entry.is_forgotten() { ParkStatus::Ok } else { entry.semaphore.wait_until(deadline) };
+    if status == ParkStatus::Ok && !entry.is_forgotten() {
+        return status;
+    }
+
+    // L333-L334: timeout or signal, unless an unparker has us off the queue already.
+    let mut queues = bucket.lock();
+    // SAFETY: the bucket lock is held.
+    let is_unparking = unsafe { entry.is_unparking() };
+    if entry.is_forgotten() {
+        // This is a child, forked by the detach or by a signal handler. The queue was the parent's,
+        // and so was the unparker, which has told us all that it will. Without one, what woke us
+        // was `after_fork`.
+        return match status {
+            _ if is_unparking => ParkStatus::Ok,
+            ParkStatus::Ok => ParkStatus::Again,
+            timeout_or_signal => timeout_or_signal,
+        };
+    }
+    if is_unparking {
+        // L335-L341: the wake is on its way, and it is going to write to `entry`.
+        drop(queues);
+        while entry.semaphore.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
+        return ParkStatus::Ok;
+    }
+    // L343-L347: no unparker has, so off it ourselves.
+    // SAFETY: not taken off by another, so still on the queue.
+    unsafe { queues.remove(entry) };
     status
 }
 
@@ -203,8 +220,8 @@ pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
     }
 }
 
-/// Unparks all threads that are parked on `word`'s address. On Linux they wake together, by one
-/// system call, which first costs another for each of them that is asleep.
+/// Unparks all threads that are parked on `word`'s address. On Linux they wake together, by the
+/// last of as many system calls as there are threads; those before it each move one thread.
 ///
 /// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
 ///

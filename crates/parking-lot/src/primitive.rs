@@ -12,7 +12,11 @@ mod imp {
     pub use std::sync::atomic;
     pub use std::thread;
 
-    /// `thread_local!` with a const initialiser: no lazy state, no destructor.
+    /// `thread_local!` with a const initialiser of a type that needs no dropping. Where the linker
+    /// has thread locals that is a plain variable, as good as the thread is old. Elsewhere
+    /// (windows-gnu, Android) std boxes it at its first use and frees it among the destructors of
+    /// the thread's other locals; a use after that makes a new one. So no address of one is kept
+    /// from one use to the next, and none is an identity.
     #[doc(hidden)]
     #[macro_export]
     macro_rules! __pysync_thread_local {

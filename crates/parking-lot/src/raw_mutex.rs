@@ -116,6 +116,15 @@ impl RawMutex {
     #[inline]
     #[track_caller]
     pub fn unlock(&self) {
+        self.unlock_in::<Native>();
+    }
+
+    /// [`unlock`](Self::unlock) in another runtime, which decides what misuse leads to.
+    ///
+    /// CPython: Include/internal/pycore_lock.h:L122 _PyRawMutex_Unlock
+    #[inline]
+    #[track_caller]
+    pub fn unlock_in<R: Runtime>(&self) {
         // L124-L126: nobody waits.
         // Ordering: Release pairs with the Acquire of the next lock.
         if self
@@ -129,7 +138,7 @@ impl RawMutex {
             .is_err()
         {
             // L128: out of line.
-            self.unlock_slow();
+            self.unlock_slow_in::<R>();
         }
     }
 
@@ -204,7 +213,8 @@ impl RawMutex {
     /// CPython: Python/lock.c:L229 _PyRawMutex_UnlockSlow
     #[doc(alias = "_PyRawMutex_UnlockSlow")]
     #[cold]
-    fn unlock_slow(&self) {
+    #[track_caller]
+    fn unlock_slow_in<R: Runtime>(&self) {
         // Ordering: Relaxed; nothing is read through the pointer before it is claimed.
         // L231-L232: what the word looks like now.
         let mut v = self.v.load(Ordering::Relaxed);
@@ -212,7 +222,7 @@ impl RawMutex {
         loop {
             // L233-L235: a holder that is popping is one that has unlocked already.
             if v.addr() & LOCKED == 0 || (v.addr() & POPPING != 0 && !popping) {
-                Native::fatal_error("RawMutex::unlock", "unlocking mutex that is not locked");
+                R::fatal_error("RawMutex::unlock", "unlocking mutex that is not locked");
             }
             let head = list(v);
             // L245-L249: nobody waits after all.

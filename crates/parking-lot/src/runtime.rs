@@ -1,7 +1,8 @@
 use std::cell::Cell;
 use std::fmt;
 
-use crate::primitive;
+use crate::abort::AbortOnUnwind;
+use crate::{ident, primitive, trace};
 
 /// A pending call failed, and the wait that ran it ends as interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,22 +32,26 @@ pub trait Runtime {
 
     /// Detaches the calling thread from the runtime, so that nobody waits for it while it
     /// sleeps; `None` if it was not attached. May unlock and so unpark other threads, and even
-    /// the caller. Must not unwind: the caller is queued and would leave its stack behind, so
-    /// that a panic aborts the process.
+    /// the caller. A panic aborts the process: the caller is queued, and to unwind would leave
+    /// its stack behind.
     fn detach() -> Option<Self::Detached>;
 
-    /// Undoes a detach. May block, in these crates' own locks too, and may never return. Must not
-    /// unwind: the caller may have been handed a lock already.
+    /// Undoes a detach. May block, in these crates' own locks too, and may never return, if it
+    /// blocks for good. A panic aborts the process, and so does a `pthread_exit`: the caller may
+    /// have been handed a lock already.
     fn attach(detached: Self::Detached);
 
     /// Runs what signal handlers have left to be done. Called with no lock of these crates held,
-    /// on an attached thread if it was attached before the wait.
+    /// on an attached thread if it was attached before the wait. A panic ends the wait and
+    /// unwinds to its caller.
     ///
     /// # Errors
     /// The wait that was interrupted is to end as interrupted.
     fn make_pending_calls() -> Result<(), PendingCallError>;
 
-    /// The calling thread's identity: not 0, and equal to no other living thread's.
+    /// The calling thread's identity: not 0, and equal to no other living thread's. Where it is
+    /// not, a recursive mutex fails to exclude, but nothing is unsound: no memory is shared on the
+    /// word of a runtime. On targets without 64-bit atomics it must fit in 32 bits.
     fn thread_ident() -> u64;
 
     /// Ends with a message: a caller has broken a rule. [`Native`] panics.
@@ -99,9 +104,7 @@ impl Runtime for Native {
 
     #[inline]
     fn attach(detached: Self::Detached) {
-        let no_unwind = AbortOnUnwind::new("a panic while the thread attached after a wait");
         (detached.attach)();
-        no_unwind.disarm();
     }
 
     fn make_pending_calls() -> Result<(), PendingCallError> {
@@ -110,9 +113,7 @@ impl Runtime for Native {
 
     #[inline]
     fn thread_ident() -> u64 {
-        // The address of a thread's own variable: its alone while it lives, never null, cheap,
-        // and the same in the child of a fork.
-        HOOKS.with(|cell| std::ptr::from_ref(cell).addr() as u64)
+        ident::current()
     }
 
     #[track_caller]
@@ -121,29 +122,16 @@ impl Runtime for Native {
     }
 }
 
-/// Aborts the process if dropped, that is, if something unwinds where nothing may. The doubtful
-/// code runs between [`AbortOnUnwind::new`] and [`AbortOnUnwind::disarm`].
-pub(crate) struct AbortOnUnwind(&'static str);
-
-impl AbortOnUnwind {
-    pub(crate) fn new(what: &'static str) -> Self {
-        Self(what)
+/// Calls `wait`, with the thread detached from its runtime if `detach` asks for it, the thread is
+/// attached, and it is not a trace subscriber that waits.
+pub(crate) fn detached<R: Runtime, T>(detach: bool, wait: impl FnOnce() -> T) -> T {
+    // Around all of it: a panic in between would leave the thread detached, or queued.
+    let no_unwind = AbortOnUnwind::new("a panic in a runtime's detach or attach around a wait");
+    let detached = if detach && !trace::is_emitting() { R::detach() } else { None };
+    let result = wait();
+    if let Some(detached) = detached {
+        R::attach(detached);
     }
-
-    pub(crate) fn disarm(self) {
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for AbortOnUnwind {
-    fn drop(&mut self) {
-        abort(self.0);
-    }
-}
-
-/// The end of a process whose waiters can no longer be trusted.
-#[cold]
-pub(crate) fn abort(message: &str) -> ! {
-    eprintln!("pysync-parking-lot: {message}; aborting");
-    std::process::abort()
+    no_unwind.disarm();
+    result
 }

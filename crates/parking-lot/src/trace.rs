@@ -1,29 +1,68 @@
-//! Slow-path events, for whoever listens. Without the feature every function here is empty.
+//! Slow-path events, for a subscriber of the `tracing` crate. Without the feature every function
+//! here is empty.
+//!
+//! A subscriber is foreign code: it may panic, block, and wait for one of these very locks. So an
+//! event is emitted only where every queue, lock and section is as it should be, and only by
+//! threads that wait: no unlock emits any.
+//!
+//! Inside an event there are no further events, and a wait does not detach. Detached, a subscriber
+//! that is handed its buffer's lock would first resume its thread's sections, and so wait for their
+//! mutexes with the buffer locked; and the thread that has one of these may be in an event too.
 
 use crate::ParkStatus;
 
 #[cfg(feature = "tracing")]
 mod imp {
+    use std::cell::Cell;
+    use std::panic::{self, AssertUnwindSafe};
+
     use super::*;
+    use crate::primitive;
 
     pub(crate) type Started = u64;
+
+    primitive::thread_local! {
+        static EMITTING: Cell<bool> = Cell::new(false)
+    }
+
+    /// Whether the calling thread is inside an event.
+    pub(crate) fn is_emitting() -> bool {
+        EMITTING.with(Cell::get)
+    }
+
+    /// Emits an event, unless the thread is inside another: a subscriber that waits for a lock of
+    /// these crates hears nothing of that wait, or it could go on for ever.
+    ///
+    /// Does not unwind. If the subscriber panics, the panic hook reports it and the caller goes on.
+    pub fn emit(event: impl FnOnce()) {
+        if EMITTING.with(|emitting| emitting.replace(true)) {
+            return;
+        }
+        let result = panic::catch_unwind(AssertUnwindSafe(event));
+        EMITTING.with(|emitting| emitting.set(false));
+        if let Err(payload) = result {
+            // To drop it might panic again.
+            std::mem::forget(payload);
+        }
+    }
 
     pub(crate) fn now() -> Started {
         crate::monotonic_now()
     }
 
     pub(crate) fn park(addr: usize) {
-        tracing::trace!(target: "pysync", addr, "park");
+        emit(|| tracing::trace!(target: "pysync", addr, "park"));
     }
 
     pub(crate) fn unparked(addr: usize, status: ParkStatus, started: Started) {
         let nanos = now().saturating_sub(started);
-        match status {
+        emit(|| match status {
             ParkStatus::Ok => tracing::trace!(target: "pysync", addr, nanos, "wake"),
             ParkStatus::Timeout => tracing::trace!(target: "pysync", addr, nanos, "timeout"),
             ParkStatus::Interrupted => tracing::trace!(target: "pysync", addr, nanos, "interrupt"),
-            ParkStatus::Again => {}
-        }
+            // The child of a fork in the middle of a wait.
+            ParkStatus::Again => tracing::trace!(target: "pysync", addr, nanos, "again"),
+        });
     }
 }
 
@@ -33,6 +72,11 @@ mod imp {
 
     /// Nothing to remember.
     pub(crate) struct Started;
+
+    #[inline(always)]
+    pub(crate) fn is_emitting() -> bool {
+        false
+    }
 
     #[inline(always)]
     pub(crate) fn now() -> Started {
@@ -46,4 +90,6 @@ mod imp {
     pub(crate) fn unparked(_addr: usize, _status: ParkStatus, _started: Started) {}
 }
 
-pub(crate) use imp::*;
+#[cfg(feature = "tracing")]
+pub use imp::emit;
+pub(crate) use imp::{is_emitting, now, park, unparked};

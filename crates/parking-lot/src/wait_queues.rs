@@ -8,6 +8,7 @@
 
 use std::ptr;
 
+use crate::fork;
 use crate::primitive::UnsafeCell;
 use crate::semaphore::Semaphore;
 
@@ -18,6 +19,7 @@ pub(crate) struct WaitEntry {
     // L24-L25: written by the parking thread before it queues itself, fixed from then on.
     pub(crate) park_arg: *mut (),
     addr: usize,
+    generation: u32,
     // L26: woken once, by the thread that takes the entry off the queue.
     pub(crate) semaphore: Semaphore,
     // L27-L28: belongs to whoever holds the bucket lock.
@@ -47,6 +49,7 @@ impl WaitEntry {
         Self {
             park_arg,
             addr,
+            generation: fork::generation(),
             semaphore: Semaphore::new(),
             node: UnsafeCell::new(Node {
                 prev: ptr::null(),
@@ -63,6 +66,12 @@ impl WaitEntry {
     pub(crate) unsafe fn is_unparking(&self) -> bool {
         // SAFETY: the lock is held.
         self.node.with(|node| unsafe { (*node).is_unparking })
+    }
+
+    /// Whether the queue that the entry was on is the parent's: this is the child of a fork, made
+    /// while its thread was parked.
+    pub(crate) fn is_forgotten(&self) -> bool {
+        self.generation != fork::generation()
     }
 
     /// Says that the entry is off its queue and woken, and its thread's own again: a model in

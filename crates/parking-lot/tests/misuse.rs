@@ -9,14 +9,11 @@ use pysync_parking_lot::{
     Deadline, Native, PendingCallError, Runtime, Semaphore, ThreadHooks, park, park_until_in,
     unpark, unpark_all_with,
 };
-use pysync_testing::{aborts_with, panics_with};
+use pysync_testing::aborts_with;
 
 const SOON: Option<Duration> = Some(Duration::from_millis(1));
-const IN_CALLBACK: &str =
-    "pysync-parking-lot: the callback of unpark panicked under a bucket lock; aborting";
-const QUEUED: &str = "pysync-parking-lot: a panic while the thread was queued; aborting";
-const ATTACHING: &str =
-    "pysync-parking-lot: a panic while the thread attached after a wait; aborting";
+const IN_CALLBACK: &str = "pysync: the callback of unpark panicked under a bucket lock; aborting";
+const IN_HOOK: &str = "pysync: a panic in a runtime's detach or attach around a wait; aborting";
 
 static WORD: AtomicU8 = AtomicU8::new(0);
 
@@ -41,6 +38,26 @@ fn an_unpark_callback_that_panics_aborts_even_if_someone_catches_it() {
         IN_CALLBACK,
         || std::panic::catch_unwind(|| unpark(&WORD, |_| panic!("in the callback"))),
     );
+}
+
+/// B10: the message takes no lock that another thread may hold, as `eprintln!` does. The panic's own
+/// message is the hook's affair, which here says nothing.
+#[test]
+fn the_process_aborts_though_another_thread_has_locked_stderr() {
+    let test = "the_process_aborts_though_another_thread_has_locked_stderr";
+    aborts_with(test, IN_CALLBACK, || {
+        let locked = std::sync::Barrier::new(2);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                let _stderr = std::io::stderr().lock();
+                locked.wait();
+                std::thread::park();
+            });
+            locked.wait();
+            std::panic::set_hook(Box::new(|_| ()));
+            unpark(&WORD, |_| panic!("in the callback"));
+        });
+    });
 }
 
 #[test]
@@ -76,7 +93,7 @@ impl Runtime for PanicsInDetach {
 
 #[test]
 fn a_detach_that_panics_aborts_a_park() {
-    aborts_with("a_detach_that_panics_aborts_a_park", QUEUED, || {
+    aborts_with("a_detach_that_panics_aborts_a_park", IN_HOOK, || {
         let deadline = Deadline::after(SOON);
         park_until_in::<PanicsInDetach, _>(&WORD, 0, deadline, null_mut(), true)
     });
@@ -85,7 +102,7 @@ fn a_detach_that_panics_aborts_a_park() {
 #[test]
 fn a_native_detach_hook_that_panics_aborts_a_park() {
     static HOOKS: ThreadHooks = ThreadHooks { detach: || panic!("in detach"), attach: || {} };
-    aborts_with("a_native_detach_hook_that_panics_aborts_a_park", QUEUED, || {
+    aborts_with("a_native_detach_hook_that_panics_aborts_a_park", IN_HOOK, || {
         Native::set_thread_hooks(Some(&HOOKS));
         park(&WORD, 0, SOON, null_mut(), true)
     });
@@ -94,7 +111,7 @@ fn a_native_detach_hook_that_panics_aborts_a_park() {
 #[test]
 fn a_native_attach_hook_that_panics_aborts() {
     static HOOKS: ThreadHooks = ThreadHooks { detach: || true, attach: || panic!("in attach") };
-    aborts_with("a_native_attach_hook_that_panics_aborts", ATTACHING, || {
+    aborts_with("a_native_attach_hook_that_panics_aborts", IN_HOOK, || {
         Native::set_thread_hooks(Some(&HOOKS));
         park(&WORD, 0, SOON, null_mut(), true)
     });
@@ -111,9 +128,43 @@ fn a_park_that_does_not_wait_calls_no_hook() {
 }
 
 #[test]
-fn a_semaphore_is_not_queued_when_it_detaches_so_that_panic_is_a_panic() {
-    let semaphore = Semaphore::new();
-    panics_with("in detach", || semaphore.wait_in::<PanicsInDetach>(SOON, true));
-    semaphore.wakeup();
-    semaphore.wait(None, false);
+fn a_detach_that_panics_aborts_a_semaphore_wait() {
+    aborts_with("a_detach_that_panics_aborts_a_semaphore_wait", IN_HOOK, || {
+        Semaphore::new().wait_in::<PanicsInDetach>(SOON, true)
+    });
+}
+
+struct PanicsInAttach;
+
+impl Runtime for PanicsInAttach {
+    type Detached = ();
+
+    fn detach() -> Option<()> {
+        Some(())
+    }
+
+    fn attach((): ()) {
+        panic!("in attach")
+    }
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        Ok(())
+    }
+
+    fn thread_ident() -> u64 {
+        1
+    }
+
+    fn fatal_error(_: &'static str, message: &str) -> ! {
+        panic!("{message}")
+    }
+}
+
+/// A13: it used to unwind, with a mutex that had been handed to a thread which knew nothing of it.
+#[test]
+fn an_attach_that_panics_aborts_a_park_in_any_runtime() {
+    aborts_with("an_attach_that_panics_aborts_a_park_in_any_runtime", IN_HOOK, || {
+        let deadline = Deadline::after(SOON);
+        park_until_in::<PanicsInAttach, _>(&WORD, 0, deadline, null_mut(), true)
+    });
 }

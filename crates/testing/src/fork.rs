@@ -14,7 +14,11 @@ pub fn fork(child: impl FnOnce() -> bool) {
         // SAFETY: ends the process.
         unsafe { libc::_exit(if ok { 0 } else { 1 }) };
     }
+    child_succeeds(pid);
+}
 
+/// Waits for a child of this process; panics unless it exits with 0 within ten seconds.
+pub fn child_succeeds(pid: libc::pid_t) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut status = 0;
     loop {

@@ -6,15 +6,17 @@ mod fork;
 mod misuse;
 #[cfg(unix)]
 mod signal;
+mod sleeper;
 mod watchdog;
 
 use std::thread;
 
 #[cfg(unix)]
-pub use fork::fork;
+pub use fork::{child_succeeds, fork};
 pub use misuse::{aborts_with, hush_panics, panics_with};
 #[cfg(unix)]
 pub use signal::{ThreadId, rain, rain_until, signals_handled, watch_signals};
+pub use sleeper::{Sleeper, sleeping};
 pub use watchdog::{Watchdog, watchdog, watchdog_for};
 
 /// Runs `body` on `threads` threads, each with its number, and joins them one by one: the end of

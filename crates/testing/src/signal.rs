@@ -49,7 +49,16 @@ impl ThreadId {
     /// The thread has not been joined or detached and left.
     pub unsafe fn interrupt(self) {
         // SAFETY: by contract.
-        let error = unsafe { libc::pthread_kill(self.0, libc::SIGUSR1) };
+        unsafe { self.send(libc::SIGUSR1) };
+    }
+
+    /// Sends `signal` to the thread.
+    ///
+    /// # Safety
+    /// As [`ThreadId::interrupt`].
+    pub unsafe fn send(self, signal: libc::c_int) {
+        // SAFETY: by contract.
+        let error = unsafe { libc::pthread_kill(self.0, signal) };
         assert!(error == 0 || error == libc::ESRCH, "pthread_kill: {error}");
     }
 }

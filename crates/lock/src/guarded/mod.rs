@@ -4,13 +4,17 @@
 //! |---|---|---|
 //! | [`Mutex<T>`] | [`crate::Mutex`] | `lock_api` |
 //! | [`RwLock<T>`] | [`crate::RwMutex`] | `lock_api` |
-//! | [`ReentrantMutex<T>`] | [`crate::Mutex`] and the thread ident | `lock_api` |
+//! | [`ReentrantMutex<T>`] | [`crate::RecursiveMutex`] | this module |
 //! | [`SeqLock<T>`] | [`crate::SeqLock`] | this module |
 //! | [`OnceCell<T>`] | [`crate::OnceFlag`] | this module |
 //!
-//! Locking, blocking, signals and forks are those of the lock below. A panic while a guard is
-//! alive unlocks like any other end of its scope; the data is then as the panic left it. Guards
-//! of [`Mutex`] and [`RwLock`] may be sent to another thread and dropped there.
+//! Locking, blocking and signals are those of the lock below. A panic while a guard is alive unlocks
+//! like any other end of its scope; the data is then as the panic left it. Guards of [`Mutex`] and
+//! [`RwLock`] may be sent to another thread and dropped there.
+//!
+//! **Fork**: what a thread that is gone held stays held in the child until it is reset. This
+//! module's types have an unsafe `after_fork`; for those of `lock_api` it is the lock's own,
+//! `unsafe { mutex.raw().get().after_fork() }`. The data is then as that thread left it.
 //!
 //! All work in a loom or shuttle model. loom knows the locks by address there, so a model must not
 //! move one that it has locked and whose guard it has forgotten.
@@ -33,10 +37,12 @@
 
 mod once_cell;
 pub mod raw;
+mod reentrant_mutex;
 mod seq_lock;
 mod words;
 
 pub use once_cell::OnceCell;
+pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use seq_lock::SeqLock;
 
 /// A mutex that owns its data; a byte more than the data before padding.
@@ -53,9 +59,3 @@ pub type RwLock<T> = lock_api::RwLock<raw::RawRwLock, T>;
 pub type RwLockReadGuard<'a, T> = lock_api::RwLockReadGuard<'a, raw::RawRwLock, T>;
 /// The guard of a writer of an [`RwLock`].
 pub type RwLockWriteGuard<'a, T> = lock_api::RwLockWriteGuard<'a, raw::RawRwLock, T>;
-
-/// A mutex that its owner may lock again; its guards give shared access only.
-pub type ReentrantMutex<T> = lock_api::ReentrantMutex<raw::RawMutex, raw::ThreadIdent, T>;
-/// The guard of a [`ReentrantMutex`].
-pub type ReentrantMutexGuard<'a, T> =
-    lock_api::ReentrantMutexGuard<'a, raw::RawMutex, raw::ThreadIdent, T>;

@@ -10,6 +10,9 @@ use crate::OnceFlag;
 ///
 /// A failed or panicking initialisation leaves it empty for the next one. Usable in a `static`.
 ///
+/// **Fork**: a cell that is full stays so in the child. If a thread that no longer exists was about
+/// to fill it, [`after_fork`](Self::after_fork) lets another try.
+///
 /// ```
 /// use pysync_lock::guarded::OnceCell;
 ///
@@ -100,6 +103,17 @@ impl<T> OnceCell<T> {
             Ok(())
         })?;
         Ok(self.get().expect("initialised just now"))
+    }
+
+    /// Empties the cell in the child of a `fork`, if the thread that was about to fill it no longer
+    /// exists. What that thread has made so far is leaked. A cell that is full stays so.
+    ///
+    /// # Safety
+    /// The calling thread is the only one in the process, and is not itself inside the `f` that is
+    /// to fill this cell.
+    pub unsafe fn after_fork(&self) {
+        // SAFETY: by contract.
+        unsafe { self.once.after_fork() };
     }
 
     /// The value, leaving the cell empty.

@@ -2,13 +2,11 @@
 
 #[cfg(loom)]
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use lock_api::{GetThreadId, GuardSend, RawMutexTimed};
+use lock_api::{GuardSend, RawMutexTimed};
 #[cfg(loom)]
 use pysync_parking_lot::primitive::model::lazy_static::Lazy;
-use pysync_parking_lot::{Native, Runtime};
 
 use crate::{LockFlags, LockStatus};
 
@@ -27,8 +25,14 @@ macro_rules! adapter {
             #[cfg(all(shuttle, not(loom)))] once_cell::sync::OnceCell<$lock>,
         );
 
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
         impl $name {
-            const fn new() -> Self {
+            pub(super) const fn new() -> Self {
                 #[cfg(not(any(loom, shuttle)))]
                 return Self(<$lock>::new());
                 #[cfg(loom)]
@@ -37,7 +41,7 @@ macro_rules! adapter {
                 return Self(once_cell::sync::OnceCell::new());
             }
 
-            /// The lock itself, for its `after_fork`.
+            /// The lock itself, for its `after_fork` above all.
             #[inline]
             pub fn get(&self) -> &$lock {
                 #[cfg(not(any(loom, shuttle)))]
@@ -61,6 +65,11 @@ adapter! {
 adapter! {
     /// [`crate::RwMutex`] for `lock_api`.
     RawRwLock(crate::RwMutex)
+}
+
+adapter! {
+    /// [`crate::RecursiveMutex`], for [`ReentrantMutex`](super::ReentrantMutex).
+    RawReentrantMutex(crate::RecursiveMutex)
 }
 
 // SAFETY: the mutex excludes, and may be unlocked by any thread, moved and dropped while locked.
@@ -153,19 +162,5 @@ unsafe impl lock_api::RawRwLock for RawRwLock {
     #[inline]
     fn is_locked_exclusive(&self) -> bool {
         self.get().is_write_locked()
-    }
-}
-
-/// The calling thread's ident, for `lock_api`'s reentrant mutex.
-#[derive(Debug)]
-pub struct ThreadIdent;
-
-// SAFETY: idents differ between living threads.
-unsafe impl GetThreadId for ThreadIdent {
-    const INIT: Self = Self;
-
-    fn nonzero_thread_id(&self) -> NonZeroUsize {
-        let ident = usize::try_from(Native::thread_ident()).ok();
-        ident.and_then(NonZeroUsize::new).expect("a thread ident is an address")
     }
 }

@@ -58,8 +58,18 @@ impl<T: Copy> SeqLock<T> {
     }
 
     /// Ends a write that a `fork` cut off, in the child, by storing `value`; false says that
-    /// there was none, and the value is as it was. For the child's one thread.
-    pub fn after_fork(&self, value: T) -> bool {
+    /// there was none, and the value is as it was.
+    ///
+    /// ```compile_fail,E0133
+    /// # use pysync_lock::guarded::SeqLock;
+    /// // Beside a writer it would let in a second one, and a reader would take what the two wrote
+    /// // for one value: of a slice the address of the one and the length of the other.
+    /// SeqLock::new(&[1, 2, 3][..]).after_fork(&[]);
+    /// ```
+    ///
+    /// # Safety
+    /// The calling thread is the only one in the process, and is not inside a write of this lock.
+    pub unsafe fn after_fork(&self, value: T) -> bool {
         let cut_off = self.lock.after_fork();
         if cut_off {
             self.write(value);

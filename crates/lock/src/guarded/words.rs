@@ -1,42 +1,26 @@
-//! A value in atomic words, to be copied while others may write it.
+//! A value in words, to be copied while others may write it.
+//!
+//! The bytes of a value need not be initialised (padding), and may belong to a pointer. std's
+//! atomics copy integers, which are neither. So a word is a `MaybeUninit` here, copied by
+//! `atomic-maybe-uninit`, whose loads and stores are one instruction each.
+//!
+//! That instruction is assembly, which neither the model checkers nor Miri can look into. Models
+//! keep the words behind the checker's atomics. Under Miri each copy of a word holds a lock, so that
+//! a torn copy is as possible as anywhere, and Miri checks all that is around it.
 
-use std::hint;
 #[cfg(any(loom, shuttle))]
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
-#[cfg(any(loom, shuttle))]
-use std::ptr;
 
+#[cfg(not(any(loom, shuttle, miri)))]
+use atomic_maybe_uninit::AtomicMaybeUninit;
 #[cfg(not(any(loom, shuttle)))]
 use pysync_parking_lot::primitive::UnsafeCell;
-use pysync_parking_lot::primitive::atomic::{AtomicPtr, AtomicU8, Ordering};
+#[cfg(not(miri))]
+use pysync_parking_lot::primitive::atomic::Ordering;
 
+type Word = usize;
 const WORD: usize = mem::size_of::<Word>();
-
-/// A word is copied as a pointer, since it may be one: an integer would lose what it points to.
-type AtomicWord = AtomicPtr<()>;
-type Word = *mut ();
-
-/// Storage for a `T` that is only ever accessed through relaxed atomics: whole words, then the
-/// bytes that are left.
-#[cfg(not(any(loom, shuttle)))]
-#[repr(C)]
-pub(super) struct Words<T> {
-    /// Aligns `value` to words.
-    aligned: [AtomicWord; 0],
-    value: UnsafeCell<MaybeUninit<T>>,
-}
-
-/// In models the words are the checker's own, which cannot lie over a `T`.
-#[cfg(any(loom, shuttle))]
-pub(super) struct Words<T> {
-    words: Vec<AtomicWord>,
-    bytes: Vec<AtomicU8>,
-    value: PhantomData<T>,
-}
-
-// SAFETY: shared access is atomic, and a copy of the value is all that any thread gets.
-unsafe impl<T: Send> Sync for Words<T> {}
 
 impl<T: Copy> Words<T> {
     const WORDS: usize = mem::size_of::<T>() / WORD;
@@ -46,78 +30,188 @@ impl<T: Copy> Words<T> {
     pub(super) fn load(&self) -> MaybeUninit<T> {
         let mut copy = MaybeUninit::uninit();
         let to: *mut T = copy.as_mut_ptr();
-        // Ordering: Relaxed throughout; the sequence lock's fences order the whole copy.
         for i in 0..Self::WORDS {
-            let word = self.word(i).load(Ordering::Relaxed);
             // SAFETY: word `i` lies within the copy.
-            unsafe { to.cast::<Word>().add(i).write_unaligned(word) };
+            unsafe { to.cast::<MaybeUninit<Word>>().add(i).write_unaligned(self.load_word(i)) };
         }
         for i in 0..Self::BYTES {
-            let byte = self.byte(i).load(Ordering::Relaxed);
+            let at = Self::WORDS * WORD + i;
             // SAFETY: the byte lies within the copy, behind its words.
-            unsafe { to.cast::<u8>().add(Self::WORDS * WORD + i).write(byte) };
+            unsafe { to.cast::<MaybeUninit<u8>>().add(at).write(self.load_byte(i)) };
         }
         copy
     }
 
     /// Overwrites the words. One thread at a time.
     pub(super) fn store(&self, value: T) {
-        let mut value = MaybeUninit::new(value);
-        // Padding is copied like the rest. Through the black box the compiler can no longer see
-        // that it was never written, and must treat it as whatever bytes are there.
-        let from: *const T = hint::black_box(&raw mut value).cast_const().cast();
-        // Ordering: Relaxed, as in `load`.
+        let value = MaybeUninit::new(value);
+        let from: *const T = value.as_ptr();
         for i in 0..Self::WORDS {
             // SAFETY: word `i` lies within the value.
-            let word = unsafe { from.cast::<Word>().add(i).read_unaligned() };
-            self.word(i).store(word, Ordering::Relaxed);
+            self.store_word(i, unsafe { from.cast::<MaybeUninit<Word>>().add(i).read_unaligned() });
         }
         for i in 0..Self::BYTES {
+            let at = Self::WORDS * WORD + i;
             // SAFETY: the byte lies within the value, behind its words.
-            let byte = unsafe { from.cast::<u8>().add(Self::WORDS * WORD + i).read() };
-            self.byte(i).store(byte, Ordering::Relaxed);
+            self.store_byte(i, unsafe { from.cast::<MaybeUninit<u8>>().add(at).read() });
         }
     }
+}
+
+// SAFETY: shared access is atomic, and a copy of the value is all that any thread gets.
+unsafe impl<T: Send> Sync for Words<T> {}
+
+/// Storage for a `T` that is only ever accessed by words: as many as there are, then the bytes
+/// that are left.
+#[cfg(not(any(loom, shuttle)))]
+#[repr(C)]
+pub(super) struct Words<T> {
+    /// Aligns `value` to words.
+    aligned: [std::sync::atomic::AtomicUsize; 0],
+    value: UnsafeCell<MaybeUninit<T>>,
+    #[cfg(miri)]
+    turn: std::sync::Mutex<()>,
 }
 
 #[cfg(not(any(loom, shuttle)))]
 impl<T: Copy> Words<T> {
     pub(super) const fn new(value: T) -> Self {
-        Self { aligned: [], value: UnsafeCell::new(MaybeUninit::new(value)) }
+        Self {
+            aligned: [],
+            value: UnsafeCell::new(MaybeUninit::new(value)),
+            #[cfg(miri)]
+            turn: std::sync::Mutex::new(()),
+        }
     }
 
-    fn start(&self) -> *mut u8 {
-        self.value.with_mut(|value| value.cast())
+    fn word(&self, i: usize) -> *mut MaybeUninit<Word> {
+        self.value.with_mut(|value| value.cast::<MaybeUninit<Word>>().wrapping_add(i))
     }
 
-    fn word(&self, i: usize) -> &AtomicWord {
-        // SAFETY: within the value, aligned by `aligned`, and accessed by atomics only.
-        unsafe { AtomicWord::from_ptr(self.start().cast::<Word>().add(i)) }
+    fn byte(&self, i: usize) -> *mut MaybeUninit<u8> {
+        self.word(Self::WORDS).cast::<MaybeUninit<u8>>().wrapping_add(i)
+    }
+}
+
+// Ordering: Relaxed throughout; the sequence lock's fences order the whole copy.
+#[cfg(not(any(loom, shuttle, miri)))]
+impl<T: Copy> Words<T> {
+    fn load_word(&self, i: usize) -> MaybeUninit<Word> {
+        // SAFETY: within the value, aligned by `aligned`, and accessed by such atomics only.
+        unsafe { AtomicMaybeUninit::<Word>::from_ptr(self.word(i)) }.load(Ordering::Relaxed)
     }
 
-    fn byte(&self, i: usize) -> &AtomicU8 {
+    fn load_byte(&self, i: usize) -> MaybeUninit<u8> {
         // SAFETY: as above.
-        unsafe { AtomicU8::from_ptr(self.start().add(Self::WORDS * WORD + i)) }
+        unsafe { AtomicMaybeUninit::<u8>::from_ptr(self.byte(i)) }.load(Ordering::Relaxed)
     }
+
+    fn store_word(&self, i: usize, word: MaybeUninit<Word>) {
+        // SAFETY: as above.
+        unsafe { AtomicMaybeUninit::<Word>::from_ptr(self.word(i)) }.store(word, Ordering::Relaxed);
+    }
+
+    fn store_byte(&self, i: usize, byte: MaybeUninit<u8>) {
+        // SAFETY: as above.
+        unsafe { AtomicMaybeUninit::<u8>::from_ptr(self.byte(i)) }.store(byte, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(miri, not(any(loom, shuttle))))]
+impl<T: Copy> Words<T> {
+    fn load_word(&self, i: usize) -> MaybeUninit<Word> {
+        let _turn = self.turn.lock();
+        // SAFETY: within the value, aligned by `aligned`, and accessed with the lock held only.
+        unsafe { self.word(i).read() }
+    }
+
+    fn load_byte(&self, i: usize) -> MaybeUninit<u8> {
+        let _turn = self.turn.lock();
+        // SAFETY: as above.
+        unsafe { self.byte(i).read() }
+    }
+
+    fn store_word(&self, i: usize, word: MaybeUninit<Word>) {
+        let _turn = self.turn.lock();
+        // SAFETY: as above.
+        unsafe { self.word(i).write(word) };
+    }
+
+    fn store_byte(&self, i: usize, byte: MaybeUninit<u8>) {
+        let _turn = self.turn.lock();
+        // SAFETY: as above.
+        unsafe { self.byte(i).write(byte) };
+    }
+}
+
+/// In models the words are the checker's own, which cannot lie over a `T`.
+#[cfg(any(loom, shuttle))]
+pub(super) struct Words<T> {
+    words: Vec<model::Atomic<Word>>,
+    bytes: Vec<model::Atomic<u8>>,
+    value: PhantomData<T>,
 }
 
 #[cfg(any(loom, shuttle))]
 impl<T: Copy> Words<T> {
     pub(super) fn new(value: T) -> Self {
         let this = Self {
-            words: (0..Self::WORDS).map(|_| AtomicWord::new(ptr::null_mut())).collect(),
-            bytes: (0..Self::BYTES).map(|_| AtomicU8::new(0)).collect(),
+            words: (0..Self::WORDS).map(|_| model::Atomic::new()).collect(),
+            bytes: (0..Self::BYTES).map(|_| model::Atomic::new()).collect(),
             value: PhantomData,
         };
         this.store(value);
         this
     }
 
-    fn word(&self, i: usize) -> &AtomicWord {
-        &self.words[i]
+    fn load_word(&self, i: usize) -> MaybeUninit<Word> {
+        self.words[i].load(Ordering::Relaxed)
     }
 
-    fn byte(&self, i: usize) -> &AtomicU8 {
-        &self.bytes[i]
+    fn load_byte(&self, i: usize) -> MaybeUninit<u8> {
+        self.bytes[i].load(Ordering::Relaxed)
+    }
+
+    fn store_word(&self, i: usize, word: MaybeUninit<Word>) {
+        self.words[i].store(word, Ordering::Relaxed);
+    }
+
+    fn store_byte(&self, i: usize, byte: MaybeUninit<u8>) {
+        self.bytes[i].store(byte, Ordering::Relaxed);
+    }
+}
+
+#[cfg(any(loom, shuttle))]
+mod model {
+    use std::mem::MaybeUninit;
+    use std::sync::Mutex;
+
+    use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
+
+    /// An atomic of the checker's for what need not be initialised: it says which of all the
+    /// stores a load sees.
+    pub(super) struct Atomic<U> {
+        seen: AtomicUsize,
+        stores: Mutex<Vec<MaybeUninit<U>>>,
+    }
+
+    impl<U: Copy> Atomic<U> {
+        pub(super) fn new() -> Self {
+            Self { seen: AtomicUsize::new(0), stores: Mutex::new(vec![MaybeUninit::uninit()]) }
+        }
+
+        pub(super) fn load(&self, ordering: Ordering) -> MaybeUninit<U> {
+            let seen = self.seen.load(ordering);
+            self.stores.lock().unwrap()[seen]
+        }
+
+        pub(super) fn store(&self, value: MaybeUninit<U>, ordering: Ordering) {
+            let newest = {
+                let mut stores = self.stores.lock().unwrap();
+                stores.push(value);
+                stores.len() - 1
+            };
+            self.seen.store(newest, ordering);
+        }
     }
 }

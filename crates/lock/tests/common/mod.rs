@@ -4,13 +4,12 @@
 mod bits;
 mod counting;
 mod exercise;
-mod sleeper;
 #[cfg(unix)]
 mod target;
 
 pub(crate) use bits::*;
 pub(crate) use counting::{Counting, Counts, set_pending_calls, take_counts};
 pub(crate) use exercise::*;
-pub(crate) use sleeper::{Sleeper, sleeping};
+pub(crate) use pysync_testing::{Sleeper, sleeping};
 #[cfg(unix)]
 pub(crate) use target::{Target, alone};

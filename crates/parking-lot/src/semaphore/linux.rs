@@ -2,9 +2,9 @@
 
 use std::ptr;
 
+use crate::abort::abort;
 use crate::primitive::atomic::{AtomicU32, Ordering};
-use crate::runtime::abort;
-use crate::{Deadline, ParkStatus};
+use crate::{Deadline, ParkStatus, errno};
 
 /// Wakeups that nobody has taken yet.
 pub(super) struct Parker {
@@ -37,9 +37,9 @@ impl Parker {
                 0 | libc::EAGAIN => {}
                 // L153-L157: a handler ran.
                 libc::EINTR => return ParkStatus::Interrupted,
-                // L158-L160: the wakeup may have come with the deadline; then it counts.
-                libc::ETIMEDOUT if self.take() => return ParkStatus::Ok,
-                libc::ETIMEDOUT => return ParkStatus::Timeout,
+                // L158-L160: the wakeup may have come with the deadline; then it counts. So look
+                // again too: the deadline ends the wait above.
+                libc::ETIMEDOUT => {}
                 // L161-L165: cannot be; and the caller is queued, so nothing may unwind.
                 _ => abort("unexpected error from futex"),
             }
@@ -80,6 +80,10 @@ impl Parker {
         // an idle processor for each. A sleeper is moved to the word of `last` instead.
         // SAFETY: by contract.
         let (from, to) = unsafe { (Self::grant(this), &raw const (*last).count) };
+        // Miri knows waits and wakes only.
+        if cfg!(miri) {
+            return futex_wake(from, 1);
+        }
         // SAFETY: FUTEX_REQUEUE accesses neither word.
         let result = unsafe {
             libc::syscall(
@@ -133,14 +137,9 @@ fn futex_wake(word: *const AtomicU32, most: libc::c_int) {
     };
 }
 
-/// Sleeps if `word` holds `expected`; 0 for a wake, else the error. `errno` is read at once.
+/// Sleeps if `word` holds `expected`; 0 for a wake, else the error.
 fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> libc::c_int {
-    const NANOS: u64 = 1_000_000_000;
-    let nanos = deadline.as_nanos();
-    let timespec = libc::timespec {
-        tv_sec: libc::time_t::try_from(nanos / NANOS).unwrap_or(libc::time_t::MAX),
-        tv_nsec: (nanos % NANOS) as _,
-    };
+    let timespec = KernelTimespec::at(deadline);
     let timeout = if deadline.is_never() { ptr::null() } else { &raw const timespec };
     // FUTEX_WAIT_BITSET is the wait whose timeout is absolute, on CLOCK_MONOTONIC by default.
     // SAFETY: the word is a reference and the timeout null or a local.
@@ -152,26 +151,35 @@ fn futex_wait(word: &AtomicU32, expected: u32, deadline: Deadline) -> libc::c_in
             expected,
             timeout,
             ptr::null::<u32>(),
-            libc::FUTEX_BITSET_MATCH_ANY,
+            u32::MAX, // Any bit: FUTEX_BITSET_MATCH_ANY, which libc does not have on Android.
         )
     };
-    if result == 0 {
-        return 0;
-    }
-    // SAFETY: the address of this thread's errno is always valid.
-    unsafe { *errno_location() }
+    if result == 0 { 0 } else { errno::get() }
 }
 
-#[cfg(target_os = "android")]
-use libc::__errno as errno_location;
-#[cfg(not(target_os = "android"))]
-use libc::__errno_location as errno_location;
+/// The time that the system call `futex` takes: two words of the kernel's. `libc::timespec` has
+/// 64-bit seconds on 32-bit machines whose C library says so, and the kernel has another system
+/// call for these.
+#[repr(C)]
+struct KernelTimespec {
+    tv_sec: KernelLong,
+    tv_nsec: KernelLong,
+}
 
-/// CLOCK_MONOTONIC, the clock of the futex deadline, in nanoseconds.
-#[inline]
-pub(crate) fn monotonic_now() -> u64 {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: writes to a local; the clock exists on every Linux, so it cannot fail.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+#[cfg(target_arch = "x86_64")]
+type KernelLong = i64;
+#[cfg(not(target_arch = "x86_64"))]
+type KernelLong = libc::c_long;
+
+impl KernelTimespec {
+    /// The deadline, or the last second that there is: 68 years after the machine was started, if
+    /// a word has 32 bits. The caller looks whether the deadline itself has come.
+    fn at(deadline: Deadline) -> Self {
+        const NANOS: u64 = 1_000_000_000;
+        let nanos = deadline.as_nanos();
+        Self {
+            tv_sec: KernelLong::try_from(nanos / NANOS).unwrap_or(KernelLong::MAX),
+            tv_nsec: (nanos % NANOS) as KernelLong,
+        }
+    }
 }

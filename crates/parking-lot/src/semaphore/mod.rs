@@ -9,8 +9,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::errno::preserve_errno;
 use crate::primitive::const_fn;
-use crate::{Deadline, Native, ParkStatus, Runtime};
+use crate::{Deadline, Native, ParkStatus, Runtime, runtime};
 
 #[cfg(all(
     any(target_os = "linux", target_os = "android"),
@@ -30,12 +31,18 @@ mod platform;
 #[path = "model.rs"]
 pub(crate) mod platform;
 
+#[cfg(not(any(loom, shuttle)))]
+mod clock;
+
+#[cfg(not(any(loom, shuttle)))]
+pub(crate) use clock::monotonic_now;
 use platform::Parker;
+#[cfg(any(loom, shuttle))]
 pub(crate) use platform::monotonic_now;
 
 /// A counting semaphore for one waiting thread at a time: what a parked thread sleeps on.
 ///
-/// A wakeup may come before the wait that it ends. Allocates nothing.
+/// A wakeup may come before the wait that it ends. Allocates nothing, and leaves `errno` as it was.
 ///
 /// CPython: Include/internal/pycore_semaphore.h:L36 _PySemaphore
 #[doc(alias = "_PySemaphore")]
@@ -60,6 +67,9 @@ impl Semaphore {
     /// handler that runs on the thread ends the wait as [`ParkStatus::Interrupted`], as for
     /// [`park`](crate::park).
     ///
+    /// # Aborts
+    /// The process, with a message, if one of the thread's hooks panics.
+    ///
     /// CPython: Python/parking_lot.c:L208 _PySemaphore_Wait
     #[doc(alias = "_PySemaphore_Wait")]
     pub fn wait(&self, timeout: Option<Duration>, detach: bool) -> ParkStatus {
@@ -71,16 +81,9 @@ impl Semaphore {
     /// CPython: Python/parking_lot.c:L208 _PySemaphore_Wait
     pub fn wait_in<R: Runtime>(&self, timeout: Option<Duration>, detach: bool) -> ParkStatus {
         let deadline = Deadline::after(timeout);
-        // L210-L220: only a thread that is attached is detached.
-        let detached = if detach { R::detach() } else { None };
-        // L222: the platform's part.
-        let status = self.wait_until(deadline);
-        // L223-L225: only what was detached is attached.
-        if let Some(detached) = detached {
-            R::attach(detached);
-        }
-        // L226: how it ended.
-        status
+        // L210-L226: only a thread that is attached is detached, and only what was detached is
+        // attached. In between, the platform's part.
+        runtime::detached::<R, _>(detach, || self.wait_until(deadline))
     }
 
     /// Makes one wait return, this one or the next.
@@ -99,7 +102,7 @@ impl Semaphore {
     #[doc(hidden)]
     pub unsafe fn wakeup_raw(this: *const Self) {
         // SAFETY: by contract.
-        unsafe { Parker::wake(&raw const (*this).0) };
+        preserve_errno(|| unsafe { Parker::wake(&raw const (*this).0) });
     }
 
     /// [`wakeup_raw`](Self::wakeup_raw), except that a waiter which is asleep may sleep on until
@@ -109,7 +112,9 @@ impl Semaphore {
     /// As for `wakeup_raw`; and `last` is valid until `wakeup_last` is called on it, which it is.
     pub(crate) unsafe fn wakeup_before(this: *const Self, last: *const Self) {
         // SAFETY: by contract.
-        unsafe { Parker::wake_before(&raw const (*this).0, &raw const (*last).0) };
+        preserve_errno(|| unsafe {
+            Parker::wake_before(&raw const (*this).0, &raw const (*last).0);
+        });
     }
 
     /// [`wakeup_raw`](Self::wakeup_raw) for this one and all who were left to it.
@@ -118,12 +123,12 @@ impl Semaphore {
     /// As for `wakeup_raw`.
     pub(crate) unsafe fn wakeup_last(this: *const Self) {
         // SAFETY: by contract.
-        unsafe { Parker::wake_last(&raw const (*this).0) };
+        preserve_errno(|| unsafe { Parker::wake_last(&raw const (*this).0) });
     }
 
     /// Sleeps until a wakeup, the deadline or a signal. Never `Again`.
     pub(crate) fn wait_until(&self, deadline: Deadline) -> ParkStatus {
-        self.0.wait(deadline)
+        preserve_errno(|| self.0.wait(deadline))
     }
 }
 

@@ -4,10 +4,10 @@
 //! std reports no signals, so they are slept through. Where its mutex is a boxed pthread one
 //! (Apple's systems), a first wait allocates that box; nothing else does.
 
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::{Deadline, ParkStatus};
+use crate::{Deadline, ParkStatus, monotonic_now};
 
 /// Wakeups that nobody has taken yet.
 pub(super) struct Parker {
@@ -82,11 +82,4 @@ impl Parker {
         // Nothing panics with the lock held.
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The monotonic clock in nanoseconds, counted from its first reading plus one.
-pub(crate) fn monotonic_now() -> u64 {
-    static ORIGIN: OnceLock<Instant> = OnceLock::new();
-    let nanos = ORIGIN.get_or_init(Instant::now).elapsed().as_nanos();
-    u64::try_from(nanos).unwrap_or(u64::MAX - 1) + 1
 }

@@ -4,17 +4,18 @@ use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 /// The thread that a test is about to block; one for each.
 #[derive(Debug, Default)]
-pub(crate) struct Sleeper {
+pub struct Sleeper {
     id: AtomicI32,
 }
 
 impl Sleeper {
-    pub(crate) const fn new() -> Self {
+    /// No thread yet.
+    pub const fn new() -> Self {
         Self { id: AtomicI32::new(0) }
     }
 
     /// The calling thread says that it is going to block next.
-    pub(crate) fn enter(&self) {
+    pub fn enter(&self) {
         // SAFETY: always succeeds.
         #[cfg(target_os = "linux")]
         let id = unsafe { libc::gettid() };
@@ -25,7 +26,7 @@ impl Sleeper {
 
     /// Whether the kernel has put the thread to sleep, or it is gone already: some sleep only for
     /// a while.
-    pub(crate) fn is_asleep(&self) -> bool {
+    pub fn is_asleep(&self) -> bool {
         match self.id.load(SeqCst) {
             0 => false,
             id => state_is_sleeping(id),
@@ -33,13 +34,13 @@ impl Sleeper {
     }
 
     /// Returns once the thread sleeps. The caller keeps a watchdog.
-    pub(crate) fn wait_until_asleep(&self) {
-        pysync_testing::wait_until(|| self.is_asleep());
+    pub fn wait_until_asleep(&self) {
+        crate::wait_until(|| self.is_asleep());
     }
 }
 
 /// Returns once all of them sleep.
-pub(crate) fn sleeping(sleepers: &[Sleeper]) {
+pub fn sleeping(sleepers: &[Sleeper]) {
     sleepers.iter().for_each(Sleeper::wait_until_asleep);
 }
 
