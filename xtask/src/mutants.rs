@@ -72,6 +72,9 @@ struct Killer {
     target: Option<String>,
     /// The tests of it to run.
     tests: String,
+    /// The package's features, as cargo takes them.
+    #[serde(default)]
+    features: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -237,6 +240,7 @@ impl Scratch {
             cargo.arg("+nightly");
         }
         cargo.args(["test", "--package", &killer.package, "--test", killer.target()]);
+        cargo.args(["--features", &killer.features]);
         cargo.env("CARGO_TARGET_DIR", self.target.join(killer.tool.name()));
         killer.tool.prepare(&mut cargo, &self.tree);
         cargo

@@ -247,21 +247,3 @@ impl fmt::Debug for RecursiveMutex {
             .finish()
     }
 }
-
-#[cfg(all(test, not(any(loom, shuttle))))]
-mod tests {
-    use super::*;
-    use pysync_testing::panics_with;
-
-    #[test]
-    fn the_count_does_not_wrap() {
-        let mutex = RecursiveMutex::new();
-        mutex.lock();
-        mutex.level.store(usize::MAX - 1, Ordering::Relaxed);
-        mutex.lock();
-        panics_with("too many recursive locks", || mutex.lock());
-        assert_eq!(mutex.level.load(Ordering::Relaxed), usize::MAX);
-        mutex.unlock();
-        assert!(mutex.is_locked_by_current_thread());
-    }
-}

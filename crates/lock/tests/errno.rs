@@ -90,6 +90,32 @@ fn a_mutex_leaves_errno_alone_when_a_signal_ends_a_wait() {
     assert_eq!(changed.0.into_inner(), 0);
 }
 
+/// The wait goes on after a signal, which the C library has called an error by then.
+#[cfg(all(target_os = "linux", not(pysync_portable)))]
+#[test]
+fn a_raw_mutex_leaves_errno_alone_when_signals_rain() {
+    use pysync_testing::{Sleeper, ThreadId, rain, watch_signals};
+    use std::sync::OnceLock;
+
+    watch_signals();
+    let _watchdog = watchdog();
+    let (mutex, changed) = (RawMutex::new(), Changed::default());
+    let (target, sleeper) = (OnceLock::new(), Sleeper::new());
+    mutex.lock();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            target.set(ThreadId::current()).unwrap();
+            sleeper.enter();
+            changed.after(|| mutex.lock());
+        });
+        sleeper.wait_until_asleep();
+        // SAFETY: joined by the scope, and asleep until the unlock.
+        unsafe { rain(&[*target.get().unwrap()], 100) };
+        mutex.unlock();
+    });
+    assert_eq!(changed.0.into_inner(), 0);
+}
+
 #[test]
 fn a_raw_mutex_leaves_errno_alone() {
     let mutex = RawMutex::new();

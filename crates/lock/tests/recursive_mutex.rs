@@ -189,3 +189,17 @@ fn threads_with_one_ident_lose_counts_and_nothing_else() {
     let (_, owner, level) = recursive_parts(&mutex);
     assert!(owner == 1 && (10_000..=20_000).contains(&level), "{owner}, {level}");
 }
+
+#[test]
+fn the_count_does_not_wrap() {
+    let mutex = RecursiveMutex::new();
+    mutex.lock();
+    // SAFETY: C's layout has the level at 16, and no other thread uses the mutex.
+    let level = unsafe { &*(&raw const mutex).cast::<AtomicUsize>().add(16 / size_of::<usize>()) };
+    level.store(usize::MAX - 1, Relaxed);
+    mutex.lock();
+    panics_with("too many recursive locks", || mutex.lock());
+    assert_eq!(level.load(Relaxed), usize::MAX);
+    mutex.unlock();
+    assert!(mutex.is_locked_by_current_thread());
+}

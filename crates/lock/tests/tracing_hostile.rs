@@ -149,6 +149,32 @@ fn a_subscriber_may_wait_for_its_own_mutex() {
     assert!(!BUFFER.lock().is_empty() && heard > 0, "{heard} events");
 }
 
+/// The same with nothing left to chance: the buffer is locked when the event comes.
+#[test]
+fn a_wait_inside_an_event_is_not_heard() {
+    static BUFFER: Mutex = Mutex::new();
+    listen();
+    let _watchdog = watchdog();
+    let (mutex, sleeper) = (Mutex::new(), Sleeper::new());
+    BUFFER.lock();
+    mutex.lock();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            DO.set(|| {
+                BUFFER.lock();
+                BUFFER.unlock();
+            });
+            sleeper.enter();
+            mutex.lock();
+            mutex.unlock();
+        });
+        sleeper.wait_until_asleep();
+        BUFFER.unlock();
+        mutex.unlock();
+    });
+    assert!(!mutex.is_locked() && !BUFFER.is_locked());
+}
+
 /// An unlock may be one of many, in the middle of a thread's detach.
 #[test]
 fn an_unlock_and_a_notify_emit_nothing() {

@@ -1,4 +1,3 @@
-use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -35,12 +34,10 @@ pub fn watchdog_for(limit: Duration) -> Watchdog {
         move || {
             while !done.load(Ordering::Acquire) {
                 let Some(left) = deadline.checked_duration_since(Instant::now()) else {
-                    // Not by `eprintln!`, which the harness captures and an abort throws away.
-                    let _ = writeln!(
-                        std::io::stderr(),
+                    say(&format!(
                         "watchdog: {test} hangs ({limit:?} are over); aborting. If it failed \
-                         before, it says so with --nocapture"
-                    );
+                         before, it says so with --nocapture\n"
+                    ));
                     std::process::abort();
                 };
                 thread::park_timeout(left);
@@ -48,6 +45,18 @@ pub fn watchdog_for(limit: Duration) -> Watchdog {
         }
     });
     Watchdog { done, thread: Some(thread) }
+}
+
+/// Not by `eprintln!`, which the harness captures and an abort throws away, and not through std's
+/// stderr where that can be helped: the test that hangs may have locked it.
+fn say(message: &str) {
+    #[cfg(unix)]
+    // SAFETY: the bytes of a string.
+    unsafe {
+        libc::write(2, message.as_ptr().cast(), message.len());
+    }
+    #[cfg(not(unix))]
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), message.as_bytes());
 }
 
 impl Drop for Watchdog {

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -17,8 +18,9 @@ PyThreadState_GetUnchecked(void)
     return current;
 }
 
-void
-PyEval_ReleaseThread(PyThreadState *tstate)
+// What the program calls to detach; leaves errno to the locks that it uses.
+static void
+detach(PyThreadState *tstate)
 {
     CHECK(tstate == current && tstate->state == _Py_THREAD_ATTACHED);
     if (tstate->critical_section != 0) {
@@ -29,8 +31,8 @@ PyEval_ReleaseThread(PyThreadState *tstate)
     atomic_fetch_add(&detached, 1);
 }
 
-void
-PyEval_AcquireThread(PyThreadState *tstate)
+static void
+attach(PyThreadState *tstate)
 {
     CHECK(current == NULL && tstate == &own && tstate->state == _Py_THREAD_DETACHED);
     current = tstate;
@@ -41,11 +43,28 @@ PyEval_AcquireThread(PyThreadState *tstate)
     }
 }
 
+// What the locks call. Each changes errno, as a runtime may that makes system calls in there.
+
+void
+PyEval_ReleaseThread(PyThreadState *tstate)
+{
+    detach(tstate);
+    errno = ERRNO_OF_DETACH;
+}
+
+void
+PyEval_AcquireThread(PyThreadState *tstate)
+{
+    attach(tstate);
+    errno = ERRNO_OF_ATTACH;
+}
+
 int
 Py_MakePendingCalls(void)
 {
     CHECK(current == NULL || current->state == _Py_THREAD_ATTACHED);
     atomic_fetch_add(&pending_calls, 1);
+    errno = ERRNO_OF_PENDING_CALLS;
     return atomic_load(&pending_result);
 }
 
@@ -66,14 +85,14 @@ _Py_FatalErrorFunc(const char *func, const char *message)
 PyThreadState *
 host_attach(void)
 {
-    PyEval_AcquireThread(&own);
+    attach(&own);
     return &own;
 }
 
 void
 host_detach(void)
 {
-    PyEval_ReleaseThread(&own);
+    detach(&own);
 }
 
 PyTime_t

@@ -24,12 +24,18 @@
 #define MILLISECOND ((PyTime_t)1000 * 1000)
 #define SECOND (1000 * MILLISECOND)
 
+// What the host's own functions leave in errno: no error that a system call has.
+#define ERRNO_OF_DETACH 9001
+#define ERRNO_OF_ATTACH 9002
+#define ERRNO_OF_PENDING_CALLS 9003
+
 // How often threads were detached and attached, and pending calls run.
 extern atomic_int detached, attached, pending_calls;
 // What pending calls return.
 extern atomic_int pending_result;
 
-// Gives the calling thread an attached state, and takes it away.
+// Gives the calling thread an attached state, and takes it away. Leave errno as it was, if the
+// locks do.
 PyThreadState *host_attach(void);
 void host_detach(void);
 

@@ -201,24 +201,3 @@ test_seqlock(void)
     _PySeqLock_LockWrite(&lock);
     CHECK(_PySeqLock_AfterFork(&lock) == 1 && lock.sequence == 0);
 }
-
-void
-test_fatal_unlock(void)
-{
-    PyMutex m = {0};
-    PyMutex_Unlock(&m);
-}
-
-void
-test_fatal_recursive_unlock(void)
-{
-    _PyRecursiveMutex m = {{0}, 0, 0};
-    _PyRecursiveMutex_Unlock(&m);
-}
-
-void
-test_fatal_rwmutex_unlock(void)
-{
-    _PyRWMutex rw = {0};
-    _PyRWMutex_RUnlock(&rw);
-}

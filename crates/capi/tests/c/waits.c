@@ -64,6 +64,47 @@ test_park(void)
     }
 }
 
+static void
+look_for_more(void *arg, void *park_arg, int has_more_waiters)
+{
+    CHECK(park_arg != NULL);
+    *(int *)arg = has_more_waiters;
+}
+
+static void
+park_on_byte(void *arg)
+{
+    uint8_t *byte = arg;
+    CHECK(_PyParkingLot_Park(byte, &(uint8_t){1}, 1, -1, byte, 1) == Py_PARK_OK);
+}
+
+// Of the threads in a bucket only those on the same address count. C counts all.
+void
+test_has_more_waiters(void)
+{
+    // Two addresses in one of the 257 buckets.
+    static uint8_t bytes[258];
+    uint8_t *addresses[] = {&bytes[0], &bytes[0], &bytes[257]};
+    memset(bytes, 1, sizeof(bytes));
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++) {
+        int before = atomic_load(&detached);
+        threads[i] = start_thread(park_on_byte, addresses[i]);
+        // A thread detaches once it is queued.
+        while (atomic_load(&detached) == before) {
+            sched_yield();
+        }
+    }
+    int more[3];
+    for (int i = 0; i < 3; i++) {
+        _PyParkingLot_Unpark(addresses[i], look_for_more, &more[i]);
+    }
+    CHECK(more[0] == 1 && more[1] == 0 && more[2] == 0);
+    for (int i = 0; i < 3; i++) {
+        join_thread(threads[i]);
+    }
+}
+
 void
 test_semaphore(void)
 {
@@ -90,7 +131,12 @@ test_event(void)
 {
     static PyEvent event;
     CHECK(!_PyEvent_IsSet(&event));
+    // Without a timeout it only looks: C parks and detaches.
+    int before = atomic_load(&detached);
+    CHECK(PyEvent_WaitTimed(&event, 0, 1) == 0);
+    CHECK(event.v == _Py_UNLOCKED && atomic_load(&detached) == before);
     CHECK(PyEvent_WaitTimed(&event, MILLISECOND, 1) == 0);
+    CHECK(event.v == _Py_HAS_PARKED && atomic_load(&detached) == before + 1);
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) {
         threads[i] = start_thread(wait_for_event, &event);
