@@ -127,6 +127,7 @@ impl RecursiveMutex {
         if self.is_owned_by(thread) {
             // Ordering: Relaxed, here and below; only the owner touches it. For the same reason a
             // load and a store do.
+            // Deviation D08: C's count wraps.
             let Some(level) = self.level.load(Ordering::Relaxed).checked_add(1) else {
                 R::fatal_error("RecursiveMutex::lock", "too many recursive locks");
             };

@@ -172,7 +172,11 @@ fn events_and_once_flags_leave_errno_alone() {
             } else {
                 changed.after(|| event.wait());
             }
-            let _ = changed.after(|| once.call_once(|| Ok::<(), ()>(a_little_work())));
+            let slowly = || {
+                a_little_work();
+                Ok::<(), ()>(())
+            };
+            let _ = changed.after(|| once.call_once(slowly));
         });
     }
     assert_eq!(changed.0.into_inner(), 0);

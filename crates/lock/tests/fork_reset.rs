@@ -294,7 +294,7 @@ fn a_guarded_once_cell_can_be_reset_in_the_child() {
                 full.after_fork();
             }
             assert_eq!(full.get(), Some(&5));
-            cell.get() == None && cell.get_or_init(|| "the child's".into()) == "the child's"
+            cell.get().is_none() && cell.get_or_init(|| "the child's".into()) == "the child's"
         });
         finish.notify();
     });

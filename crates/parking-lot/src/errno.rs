@@ -9,38 +9,50 @@
 /// not touch it, this is just a call.
 #[inline]
 pub fn preserve_errno<T>(f: impl FnOnce() -> T) -> T {
-    #[cfg(all(unix, not(any(loom, shuttle))))]
-    {
-        let errno = get();
-        let result = f();
-        set(errno);
-        result
-    }
-    #[cfg(not(all(unix, not(any(loom, shuttle)))))]
-    f()
+    let errno = imp::get();
+    let result = f();
+    imp::set(errno);
+    result
 }
-
-#[cfg(target_os = "android")]
-use libc::__errno as location;
-#[cfg(all(
-    unix,
-    not(any(target_os = "android", target_vendor = "apple", target_os = "freebsd"))
-))]
-use libc::__errno_location as location;
-#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
-use libc::__error as location;
 
 /// The error of the last call that failed.
-#[cfg(all(unix, not(any(loom, shuttle))))]
-#[inline]
-pub(crate) fn get() -> libc::c_int {
-    // SAFETY: the address of this thread's errno is always valid.
-    unsafe { *location() }
-}
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    not(any(loom, shuttle, pysync_portable))
+))]
+pub(crate) use imp::get;
 
 #[cfg(all(unix, not(any(loom, shuttle))))]
-#[inline]
-fn set(errno: libc::c_int) {
-    // SAFETY: as above.
-    unsafe { *location() = errno };
+mod imp {
+    #[cfg(target_os = "android")]
+    use libc::__errno as location;
+    #[cfg(not(any(target_os = "android", target_vendor = "apple", target_os = "freebsd")))]
+    use libc::__errno_location as location;
+    #[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+    use libc::__error as location;
+
+    #[inline]
+    pub(crate) fn get() -> libc::c_int {
+        // SAFETY: the address of this thread's errno is always valid.
+        unsafe { *location() }
+    }
+
+    #[inline]
+    pub(super) fn set(errno: libc::c_int) {
+        // SAFETY: as above.
+        unsafe { *location() = errno };
+    }
+}
+
+/// Models make no system call, and Windows has errors of its own: there is nothing to keep.
+#[cfg(not(all(unix, not(any(loom, shuttle)))))]
+mod imp {
+    #[derive(Clone, Copy)]
+    pub(super) struct Errno;
+
+    pub(super) fn get() -> Errno {
+        Errno
+    }
+
+    pub(super) fn set(_: Errno) {}
 }

@@ -2,6 +2,7 @@ use crate::bucket::Bucket;
 use crate::primitive::plain::{AtomicU32, Ordering};
 use crate::wait_queues::WaitEntry;
 
+// Deviation D15: C has no such number.
 /// How many forks lie between the first process and this one, modulo 2³². An entry of another
 /// generation is on no queue: the one it was on has been emptied.
 ///

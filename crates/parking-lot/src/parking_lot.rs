@@ -158,7 +158,7 @@ fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
     // SAFETY: the bucket lock is held.
     let is_unparking = unsafe { entry.is_unparking() };
     if entry.is_forgotten() {
-        // This is a child, forked by the detach or by a signal handler. The queue was the parent's,
+        // Deviation D15: this is a child, forked by the detach or by a signal handler. The queue was the parent's,
         // and so was the unparker, which has told us all that it will. Without one, what woke us
         // was `after_fork`.
         return match status {

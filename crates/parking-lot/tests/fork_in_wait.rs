@@ -4,7 +4,7 @@
 #![cfg(all(unix, not(any(loom, shuttle))))]
 
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -61,6 +61,7 @@ mod signal {
     use super::*;
     use pysync_testing::{Sleeper, ThreadId};
     use std::sync::OnceLock;
+    use std::sync::atomic::AtomicUsize;
 
     extern "C" fn fork_here(_: libc::c_int) {
         // SAFETY: the child goes on as the parent does.
