@@ -16,9 +16,9 @@ use crate::Outcome;
 use crate::workspace::Workspace;
 
 /// Every step, in the order in which `cargo xtask ci` runs them: what fails soonest goes first.
-const STEPS: [&str; 12] = [
-    "fmt", "clippy", "doc", "test", "parity", "site", "loom", "shuttle", "sanitize", "bench",
-    "cpython", "mutants",
+const STEPS: [&str; 14] = [
+    "fmt", "clippy", "doc", "targets", "test", "parity", "site", "loom", "shuttle", "sanitize",
+    "miri", "bench", "cpython", "mutants",
 ];
 
 /// Runs the CI steps: every script of `ci/`, or the named ones in the given order.
@@ -35,8 +35,8 @@ pub(crate) struct Ci {
 }
 
 const EXAMPLES: &str = "\
-Steps: fmt clippy doc test parity site loom shuttle sanitize bench cpython mutants; each is the
-script ci/STEP.sh.
+Steps: fmt clippy doc targets test parity site loom shuttle sanitize miri bench cpython mutants;
+each is the script ci/STEP.sh.
 
 Examples:
   cargo xtask ci                     all of them, until one fails

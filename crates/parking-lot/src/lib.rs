@@ -30,8 +30,8 @@
 //! ```
 //!
 //! # Platforms
-//! The bucket locks sleep by `atomic-wait`, which these have. All crates of the workspace compile for
-//! them:
+//! The bucket locks sleep by `atomic-wait`, which these have. This crate compiles for them, and
+//! so do those that stand on it, but for `pysync-capi`, which needs a C compiler for the target:
 //!
 //! - Linux: `aarch64-unknown-linux-gnu`, `aarch64-unknown-linux-musl`,
 //!   `armv7-unknown-linux-gnueabihf`, `i686-unknown-linux-gnu`, `i686-unknown-linux-musl`,

@@ -50,8 +50,9 @@ pub trait Runtime {
     fn make_pending_calls() -> Result<(), PendingCallError>;
 
     /// The calling thread's identity: not 0, and equal to no other living thread's. Where it is
-    /// not, a recursive mutex fails to exclude, but nothing is unsound: no memory is shared on the
-    /// word of a runtime. On targets without 64-bit atomics it must fit in 32 bits.
+    /// not, a recursive mutex lets two threads in, or stays locked once both have left. Nothing is
+    /// unsound: no memory is shared on the word of a runtime. On targets without 64-bit atomics it
+    /// must fit in 32 bits.
     fn thread_ident() -> u64;
 
     /// Ends with a message: a caller has broken a rule. [`Native`] panics.

@@ -8,7 +8,7 @@
 //! | [`critical_section`] | `critical-section` | `pysync-critical-section` |
 //!
 //! Both features are on by default; `tracing` is not. Depend on a layer's own crate to have just
-//! that one.
+//! that one. The platforms are [those of the parking lot](parking_lot#platforms).
 //!
 //! ```
 //! use pysync::critical_section::{ThreadState, critical_section};

@@ -10,7 +10,8 @@ pub(crate) fn monotonic_now() -> u64 {
     #[cfg(not(target_vendor = "apple"))]
     const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: numbers, and on some 32-bit systems padding that has no name.
+    let mut now: libc::timespec = unsafe { std::mem::zeroed() };
     // SAFETY: writes to a local; the clock exists on every such system, so it cannot fail.
     unsafe { libc::clock_gettime(CLOCK, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
