@@ -11,6 +11,15 @@ use crate::trace;
 /// The thread that sections belong to: [`ThreadState`](crate::ThreadState), or what another
 /// runtime has in its place.
 ///
+/// A thread state may be looked at from other threads, which must not get at its sections:
+///
+/// ```compile_fail,E0133
+/// # use pysync_critical_section::{ThreadState, raw::SectionThread};
+/// fn innermost(state: &ThreadState) {
+///     state.top();
+/// }
+/// ```
+///
 /// # Safety
 /// `top` is what `set_top` was last given, and at first the link to nothing.
 pub unsafe trait SectionThread {
