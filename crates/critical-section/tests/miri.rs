@@ -133,7 +133,7 @@ fn a_wait_in_a_section_lets_the_others_in() {
             let _attached = ThreadState::attach();
             if id == 0 {
                 wait_until(|| waiters.load(Relaxed) == 2);
-                // Nobody waits with the mutex held.
+                // No waiter holds its mutex.
                 critical_section2(&pair.mutexes[0], &pair.mutexes[1], || {
                     pair.add_one(0);
                     pair.add_one(1);

@@ -3,12 +3,15 @@
 //! forgotten.
 #![cfg(all(unix, not(any(loom, shuttle))))]
 
+mod common;
+
 use std::ptr::null_mut;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use common::park_announced;
 use pysync_parking_lot::{
     Deadline, ParkStatus, PendingCallError, Runtime, after_fork, park, park_until_in,
     register_fork_handler, unpark,
@@ -40,10 +43,9 @@ fn in_the_child(ok: impl FnOnce() -> bool) {
 
 /// A park and an unpark of two threads on `word`, as a sign that the table is sound.
 fn two_threads_meet(word: &'static AtomicU8) -> bool {
-    let (parking, woken) = (AtomicBool::new(false), AtomicBool::new(false));
+    let woken = AtomicBool::new(false);
     thread::scope(|s| {
         s.spawn(|| {
-            parking.store(true, SeqCst);
             let status = park(word, 0, None, null_mut(), false);
             woken.store(status == ParkStatus::Ok, SeqCst);
         });
@@ -61,7 +63,6 @@ mod signal {
     use super::*;
     use pysync_testing::{Sleeper, ThreadId};
     use std::sync::OnceLock;
-    use std::sync::atomic::AtomicUsize;
 
     extern "C" fn fork_here(_: libc::c_int) {
         // SAFETY: the child goes on as the parent does.
@@ -79,7 +80,7 @@ mod signal {
     }
 
     /// Parks one thread, between `before` others and `after` more, and has it fork in a handler
-    /// while it sleeps. `ends` is how its wait ends in the parent and in the child.
+    /// while it sleeps. The last pair is how its wait ends.
     fn fork_while_parked(
         (flags, timeout): (libc::c_int, Option<Duration>),
         (before, after): (usize, usize),
@@ -88,10 +89,7 @@ mod signal {
         static WORD: AtomicU8 = AtomicU8::new(0);
         fork_on_signal(flags);
         let (queued, target, sleeper) = (AtomicUsize::new(0), OnceLock::new(), Sleeper::new());
-        let park = |timeout| {
-            QUEUED.set(&raw const queued);
-            park_until_in::<Counts, _>(&WORD, 0, Deadline::after(timeout), null_mut(), true)
-        };
+        let park = |timeout| park_announced(&WORD, 0, timeout, null_mut(), &queued);
         let found = || {
             let mut found = false;
             unpark(&WORD, |unparked| found = unparked.is_some());
@@ -125,38 +123,6 @@ mod signal {
             // The parent has lost none of the others.
             assert!((0..before + after).all(|_| found()) && !found());
         });
-    }
-
-    thread_local! {
-        static QUEUED: std::cell::Cell<*const AtomicUsize> =
-            const { std::cell::Cell::new(std::ptr::null()) };
-    }
-
-    /// Counts the threads that are queued.
-    struct Counts;
-
-    impl Runtime for Counts {
-        type Detached = ();
-
-        fn detach() -> Option<()> {
-            // SAFETY: the test keeps the counter until its threads have parked.
-            unsafe { (*QUEUED.get()).fetch_add(1, SeqCst) };
-            None
-        }
-
-        fn attach((): ()) {}
-
-        fn make_pending_calls() -> Result<(), PendingCallError> {
-            Ok(())
-        }
-
-        fn thread_ident() -> u64 {
-            1
-        }
-
-        fn fatal_error(_: &'static str, message: &str) -> ! {
-            panic!("{message}")
-        }
     }
 
     const INTERRUPTED: (ParkStatus, ParkStatus) =
@@ -204,7 +170,7 @@ mod signal {
 #[test]
 fn a_queued_thread_forks_as_it_detaches() {
     static WORD: AtomicU8 = AtomicU8::new(0);
-    static QUEUED: AtomicBool = AtomicBool::new(false);
+    static QUEUED: AtomicUsize = AtomicUsize::new(0);
 
     struct Forks;
 
@@ -215,11 +181,8 @@ fn a_queued_thread_forks_as_it_detaches() {
             // SAFETY: the child goes on as the parent does.
             CHILD.store(unsafe { libc::fork() }, SeqCst);
             if CHILD.load(SeqCst) == 0 {
-                thread::spawn(|| {
-                    let deadline = Deadline::after(None);
-                    park_until_in::<Tells, _>(&WORD, 0, deadline, null_mut(), true);
-                });
-                wait_until(|| QUEUED.load(SeqCst));
+                thread::spawn(|| park_announced(&WORD, 0, None, null_mut(), &QUEUED));
+                wait_until(|| QUEUED.load(SeqCst) == 1);
             }
             Some(())
         }
@@ -232,32 +195,6 @@ fn a_queued_thread_forks_as_it_detaches() {
 
         fn thread_ident() -> u64 {
             1
-        }
-
-        fn fatal_error(_: &'static str, message: &str) -> ! {
-            panic!("{message}")
-        }
-    }
-
-    /// Tells that its thread is queued.
-    struct Tells;
-
-    impl Runtime for Tells {
-        type Detached = ();
-
-        fn detach() -> Option<()> {
-            QUEUED.store(true, SeqCst);
-            None
-        }
-
-        fn attach((): ()) {}
-
-        fn make_pending_calls() -> Result<(), PendingCallError> {
-            Ok(())
-        }
-
-        fn thread_ident() -> u64 {
-            2
         }
 
         fn fatal_error(_: &'static str, message: &str) -> ! {

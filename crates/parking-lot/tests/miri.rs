@@ -53,7 +53,7 @@ impl<T> Unprotected<T> {
     }
 
     /// # Safety
-    /// Nobody writes at the same time.
+    /// No other thread writes at the same time.
     unsafe fn look(&self) -> &T {
         // SAFETY: by contract.
         unsafe { &*self.0.get() }

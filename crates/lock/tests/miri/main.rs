@@ -37,7 +37,7 @@ impl<T: Copy> Unprotected<T> {
     }
 
     /// # Safety
-    /// Nobody writes at the same time.
+    /// No other thread writes at the same time.
     unsafe fn get(&self) -> T {
         // SAFETY: by contract.
         unsafe { **self.0.get() }
