@@ -13,7 +13,8 @@
 //! its allocator, from signal-rained threads, and between a call that failed and the look at its
 //! `errno`. So there is no allocation, no lock or other type of `std::sync` but the atomics, no
 //! thread-local with a destructor; each function leaves `errno` as it was; and nothing that must
-//! be dropped is alive across a call that attaches a thread, which may never return.
+//! be dropped is alive across a call that attaches a thread, which may never return (the layers' guard
+//! against a panic there needs no dropping in a build whose panics abort).
 //!
 //! Misuse ends in `_Py_FatalErrorFunc`. Where the layers cannot go on, with a thread queued, they
 //! write to descriptor 2, without the lock of stderr, and abort. A panic would be a defect of

@@ -28,7 +28,8 @@ const SUSPENDED: u32 = 2;
 /// which resumes the innermost one.
 ///
 /// **Fork**: the child's one thread keeps its state and its sections. Sections of threads that
-/// no longer exist leave their mutexes locked.
+/// no longer exist leave their mutexes locked. If the thread had been stopped when it forked, in
+/// [`Attached::detached`] for one, [`after_fork`](Self::after_fork) starts it.
 pub struct ThreadState {
     /// The innermost section. The thread's own.
     critical_section: Cell<Tagged>,
@@ -119,6 +120,16 @@ impl ThreadState {
         if started.is_ok() {
             unpark_all(&raw const self.state);
         }
+    }
+
+    /// Starts the calling thread in the child of a `fork`, if it was stopped: the thread that would
+    /// start it does not exist here.
+    ///
+    /// # Safety
+    /// The calling thread is the only one in the process.
+    pub unsafe fn after_fork() {
+        // No thread can be parked on it but this one, and that is not.
+        Self::current().start();
     }
 
     /// The calling thread's state. Not to be kept beyond the caller's own return, nor given away:

@@ -4,10 +4,10 @@
 mod common;
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 
-use common::has_parked;
+use common::{State, has_parked};
 use pysync_critical_section::{
     CriticalSection, CriticalSection2, ThreadState, assert_held, critical_section,
     critical_section2,
@@ -131,4 +131,35 @@ fn a_child_of_a_thread_that_others_wait_for_nests_with_threads_of_its_own() {
         });
         assert!(!a.is_locked() && !b.is_locked());
     }
+}
+
+/// The stopper is gone in the child, where the thread is still stopped.
+#[test]
+fn a_thread_that_forks_while_it_is_stopped_is_started_in_the_child() {
+    let _watchdog = watchdog();
+    register_fork_handler();
+    let attached = ThreadState::attach();
+    // SAFETY: this thread lives until the scope below ends.
+    let state = unsafe { State::of(&attached) };
+    let (stopped, forked) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|s| {
+        s.spawn(|| {
+            wait_until(|| state.try_stop());
+            stopped.store(true, SeqCst);
+            wait_until(|| forked.load(SeqCst));
+            state.start();
+        });
+        attached.detached(|| {
+            wait_until(|| stopped.load(SeqCst));
+            fork(|| {
+                // SAFETY: the only thread of the child.
+                unsafe { ThreadState::after_fork() };
+                let again = ThreadState::attach();
+                drop(again);
+                true
+            });
+            forked.store(true, SeqCst);
+        });
+    });
+    assert!(ThreadState::is_attached());
 }

@@ -20,6 +20,9 @@ use crate::{LockFlags, LockStatus, Mutex, NotOwner};
 /// runtime's thread idents change across a fork (gh-126688), [`after_fork`](Self::after_fork)
 /// resets it.
 ///
+/// **Thread locals**: where std frees a thread's locals one by one at its end (windows-gnu,
+/// Android), the destructor of one may find the thread with another ident, and not the owner.
+///
 /// ```
 /// use pysync_lock::RecursiveMutex;
 ///

@@ -1,11 +1,12 @@
 //! The table of waiters, by address.
 
+use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
 
 use crate::abort::abort;
 use crate::primitive::{self, UnsafeCell};
 use crate::wait_queues::WaitQueues;
-use crate::{RawMutex, fork};
+use crate::{Native, PendingCallError, RawMutex, Runtime, fork};
 
 /// A prime, so that the addresses of neighbouring objects spread. Models have one bucket: every
 /// address then collides, and their executions do not depend on where memory happens to lie.
@@ -62,9 +63,11 @@ impl Bucket {
     }
 
     pub(crate) fn lock(&self) -> BucketGuard<'_> {
+        // Before the lock: a handler may fork just after it.
+        let generation = fork::generation();
         self.mutex.lock();
         held::enter();
-        BucketGuard { bucket: self, generation: fork::generation() }
+        BucketGuard { bucket: self, generation }
     }
 
     /// Forgets the lock's holder and all waiters.
@@ -107,9 +110,38 @@ impl Drop for BucketGuard<'_> {
         // A handler that interrupted us has forked, and this is the child: the queues that we were
         // at work on have been emptied under our hands.
         if self.generation != fork::generation() {
-            abort("a signal handler forked inside park or unpark, and the child came back to it");
+            abort(FORKED);
         }
-        self.bucket.mutex.unlock();
+        self.bucket.mutex.unlock_in::<ForkedSince>();
+    }
+}
+
+const FORKED: &str = "a signal handler forked inside park or unpark, and the child came back to it";
+
+/// What a bucket's lock that is found unlocked means: the handler came after the look above.
+struct ForkedSince;
+
+impl Runtime for ForkedSince {
+    type Detached = Infallible;
+
+    fn detach() -> Option<Infallible> {
+        None
+    }
+
+    fn attach(detached: Infallible) {
+        match detached {}
+    }
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        Ok(())
+    }
+
+    fn thread_ident() -> u64 {
+        Native::thread_ident()
+    }
+
+    fn fatal_error(_: &'static str, _: &str) -> ! {
+        abort(FORKED)
     }
 }
 

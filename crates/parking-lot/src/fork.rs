@@ -80,9 +80,10 @@ pub(crate) use parked::while_parked;
 /// word again. (The portable parker sleeps through signals, and a child of a handler there sleeps
 /// on.)
 ///
-/// A handler may also have interrupted the parking lot in the middle of a park or an unpark, some
-/// dozens of instructions long. In a child that is forked there, `exec` and `_exit` work; a return
-/// from the handler aborts the process with a message once the bucket is unlocked.
+/// A handler may also have interrupted a thread that holds the lock of a bucket, for the hundred
+/// instructions or so of a park or an unpark, or one that waits for that lock. In a child that is
+/// forked there, `exec` and `_exit` work. If the handler returns, the child of a holder aborts with a
+/// message as it unlocks the bucket, and the child of a waiter may wait for ever.
 ///
 /// Must run before anything that locks, unlocks, parks or unparks. Does not block, allocate or
 /// panic.

@@ -55,13 +55,16 @@ pub struct Unparked {
 /// - `detach`: detach the thread from its runtime while it sleeps; see [`Runtime`].
 ///
 /// Threads on one address are unparked in the order in which they parked. Nothing is allocated,
-/// but for what std's condition variable allocates by itself on Apple's systems.
+/// but for what std allocates by itself: for a condition variable on Apple's systems, and for a
+/// thread's first use of a thread local on windows-gnu and Android.
 ///
 /// **Signals**: a handler that runs on the sleeping thread ends the wait with
 /// [`ParkStatus::Interrupted`], unless an unpark was quicker; handlers installed with
 /// `SA_RESTART` end only timed waits. The portable parker cannot tell, and sleeps on. A handler
-/// itself must neither park nor unpark: it may have interrupted a thread that holds the bucket.
+/// itself must neither park nor unpark, nor take or release a lock that does: it may have
+/// interrupted a thread that holds the lock of the same bucket, and would wait for it.
 /// **Fork**: the child must call [`after_fork`](crate::after_fork) before anything else here.
+/// **errno** is left as it was, if the thread's hooks do.
 ///
 /// # Aborts
 /// The process, with a message, if one of the thread's hooks panics.
@@ -120,7 +123,7 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
         entry = WaitEntry::new(addr, park_arg);
         // SAFETY: `entry` stays here until it is off the queue: every way out of this function
         // below has either been woken by the thread that took it off or takes it off itself,
-        // and nothing unwinds in between.
+        // and nothing unwinds in between: unlocking the bucket aborts where it cannot.
         unsafe { queues.push_back(&raw const entry) };
     }
     trace::park(addr);

@@ -37,8 +37,9 @@ pub trait Runtime {
     fn detach() -> Option<Self::Detached>;
 
     /// Undoes a detach. May block, in these crates' own locks too, and may never return, if it
-    /// blocks for good. A panic aborts the process, and so does a `pthread_exit`: the caller may
-    /// have been handed a lock already.
+    /// blocks for good. A panic aborts the process: the caller may have been handed a lock already.
+    /// (So does a `pthread_exit` that unwinds through Rust. Built with `panic = "abort"`, the thread
+    /// just ends.)
     fn attach(detached: Self::Detached);
 
     /// Runs what signal handlers have left to be done. Called with no lock of these crates held,

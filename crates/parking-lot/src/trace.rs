@@ -38,12 +38,14 @@ mod imp {
         if EMITTING.with(|emitting| emitting.replace(true)) {
             return;
         }
-        let result = panic::catch_unwind(AssertUnwindSafe(event));
+        let result = panic::catch_unwind(AssertUnwindSafe(|| {
+            let result = panic::catch_unwind(AssertUnwindSafe(event));
+            // A payload's drop is foreign code too.
+            drop(result);
+        }));
         EMITTING.with(|emitting| emitting.set(false));
-        if let Err(payload) = result {
-            // To drop it might panic again.
-            std::mem::forget(payload);
-        }
+        // And so is the drop of what that has thrown, without end.
+        std::mem::forget(result);
     }
 
     pub(crate) fn now() -> Started {

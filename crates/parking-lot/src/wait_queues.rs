@@ -116,6 +116,11 @@ unsafe fn set(entry: *const WaitEntry, f: impl FnOnce(&mut Node)) {
 
 /// Queues of entries that live on their threads' stacks. Every method relies on the bucket lock
 /// being held, and on queued entries staying where they are.
+///
+/// A signal handler may fork in the middle of any of them, and in the child find the queues emptied
+/// and return. The child aborts as soon as the bucket is to be unlocked (`BucketGuard`), and must get
+/// that far: the entries of the threads that are gone are still in memory, but the root may be null
+/// where it was not a moment before. So each method looks at what it has got from there.
 pub(crate) struct WaitQueues {
     root: *const WaitEntry,
 }
@@ -176,7 +181,10 @@ impl WaitQueues {
             } else {
                 set(prev, |node| node.next = next);
                 if next.is_null() {
-                    set(self.get(place), |first| first.last = prev);
+                    let first = self.get(place);
+                    if !first.is_null() {
+                        set(first, |first| first.last = prev);
+                    }
                 } else {
                     set(next, |node| node.prev = prev);
                 }
@@ -237,6 +245,9 @@ impl WaitQueues {
         // SAFETY: queued entries are valid.
         unsafe {
             let first = self.get(place);
+            if first.is_null() {
+                return false;
+            }
             let (second, last, children) = get(first, |node| (node.next, node.last, node.children));
             if second.is_null() {
                 self.prune(place);
@@ -259,6 +270,9 @@ impl WaitQueues {
     /// There is a queue.
     unsafe fn prune(&mut self, place: Place) {
         let pruned = self.get(place);
+        if pruned.is_null() {
+            return;
+        }
         let (mut leaf, mut leaf_place) = (pruned, place);
         // SAFETY: queued entries are valid.
         unsafe {

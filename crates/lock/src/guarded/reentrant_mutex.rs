@@ -17,6 +17,10 @@ use crate::{LockFlags, LockStatus};
 /// **Fork**: a child whose forking thread held the mutex still holds it. If another thread did,
 /// [`after_fork`](Self::after_fork) resets it.
 ///
+/// **Thread locals**: a guard may be kept in one, and unlocks when that is destroyed. Where std frees
+/// a thread's locals one by one (windows-gnu, Android), another destructor that locks again by then
+/// may not be known as the owner's, and waits for ever.
+///
 /// ```
 /// use pysync_lock::guarded::ReentrantMutex;
 /// use std::cell::Cell;

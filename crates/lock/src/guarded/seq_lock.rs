@@ -19,6 +19,15 @@ use pysync_parking_lot::primitive::const_fn;
 /// POINT.write((3, 4));
 /// assert_eq!(POINT.read(), (3, 4));
 /// ```
+///
+/// It is no place for a value that lives for less long than its type says:
+///
+/// ```compile_fail
+/// # use pysync_lock::guarded::SeqLock;
+/// fn shorten<'a>(lock: &'a SeqLock<&'static str>) -> &'a SeqLock<&'a str> {
+///     lock
+/// }
+/// ```
 pub struct SeqLock<T> {
     lock: crate::SeqLock,
     words: Words<T>,

@@ -9,6 +9,8 @@
 //! a torn copy is as possible as anywhere, and Miri checks all that is around it.
 
 #[cfg(any(loom, shuttle))]
+use std::cell::Cell;
+#[cfg(any(loom, shuttle))]
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 
@@ -149,7 +151,8 @@ impl<T: Copy> Words<T> {
 pub(super) struct Words<T> {
     words: Vec<model::Atomic<Word>>,
     bytes: Vec<model::Atomic<u8>>,
-    value: PhantomData<T>,
+    /// Invariant in `T`, as real words are: a value of a shorter life must not get in.
+    value: PhantomData<Cell<T>>,
 }
 
 #[cfg(any(loom, shuttle))]

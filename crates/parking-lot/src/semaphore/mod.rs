@@ -42,7 +42,8 @@ pub(crate) use platform::monotonic_now;
 
 /// A counting semaphore for one waiting thread at a time: what a parked thread sleeps on.
 ///
-/// A wakeup may come before the wait that it ends. Allocates nothing, and leaves `errno` as it was.
+/// A wakeup may come before the wait that it ends. Allocates nothing, and leaves `errno`
+/// as it was, if the hooks of a wait that detaches do.
 ///
 /// CPython: Include/internal/pycore_semaphore.h:L36 _PySemaphore
 #[doc(alias = "_PySemaphore")]
