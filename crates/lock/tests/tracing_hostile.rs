@@ -122,6 +122,27 @@ fn a_timeout_whose_subscriber_panics_is_a_timeout() {
     assert!(mutex.try_lock());
 }
 
+/// What it panics with is dropped where it is caught.
+#[test]
+fn a_payload_that_panics_as_it_is_dropped_does_not_get_out() {
+    struct Payload;
+
+    impl Drop for Payload {
+        fn drop(&mut self) {
+            panic!("{PANIC}");
+        }
+    }
+
+    listen();
+    let mutex = Mutex::new();
+    mutex.lock();
+    DO.set(|| std::panic::resume_unwind(Box::new(Payload)));
+    let soon = Some(Duration::from_millis(2));
+    assert_eq!(mutex.lock_timed(soon, LockFlags::DETACH), LockStatus::Failure);
+    mutex.unlock();
+    assert!(mutex.try_lock());
+}
+
 /// Each event locks the subscriber's buffer, for which other threads wait: those waits would be
 /// events of their own, and so on until the stack is used up.
 #[test]
