@@ -170,7 +170,7 @@ fn a_subscriber_may_attach_and_have_sections_of_its_own() {
     critical_section(&OUTER, || {
         attached.detached(|| assert!(!OUTER.is_locked() && !ThreadState::is_attached()));
         assert_held(&OUTER);
-        // Times out, as nobody notifies.
+        // Times out: no thread notifies.
         assert!(!event.wait_timed(Some(std::time::Duration::from_millis(1)), true));
         assert_held(&OUTER);
     });

@@ -118,7 +118,8 @@ impl Drop for BucketGuard<'_> {
 
 const FORKED: &str = "a signal handler forked inside park or unpark, and the child came back to it";
 
-/// What a bucket's lock that is found unlocked means: the handler came after the look above.
+/// How an unlock ends that finds the bucket unlocked: the handler forked after the guard had
+/// compared the generations.
 struct ForkedSince;
 
 impl Runtime for ForkedSince {

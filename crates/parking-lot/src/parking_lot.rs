@@ -161,9 +161,9 @@ fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
     // SAFETY: the bucket lock is held.
     let is_unparking = unsafe { entry.is_unparking() };
     if entry.is_forgotten() {
-        // Deviation D15: this is a child, forked by the detach or by a signal handler. The queue was the parent's,
-        // and so was the unparker, which has told us all that it will. Without one, what woke us
-        // was `after_fork`.
+        // Deviation D15: this is a child, forked by the detach or by a signal handler. The queue
+        // was the parent's, and so was the unparker, which has told us all that it will. Without
+        // an unparker, `after_fork` is what woke us.
         return match status {
             _ if is_unparking => ParkStatus::Ok,
             ParkStatus::Ok => ParkStatus::Again,

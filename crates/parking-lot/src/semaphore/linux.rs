@@ -37,8 +37,8 @@ impl Parker {
                 0 | libc::EAGAIN => {}
                 // L153-L157: a handler ran.
                 libc::EINTR => return ParkStatus::Interrupted,
-                // L158-L160: the wakeup may have come with the deadline; then it counts. So look
-                // again too: the deadline ends the wait above.
+                // L158-L160: the wakeup may have come with the deadline; then it counts. So the
+                // next turn looks for one first, and then at the clock.
                 libc::ETIMEDOUT => {}
                 // L161-L165: cannot be; and the caller is queued, so nothing may unwind.
                 _ => abort("unexpected error from futex"),
