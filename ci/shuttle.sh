@@ -2,7 +2,7 @@
 # Is the protocol right? Random schedules with signals, timeouts and hand-offs thrown in.
 source "$(dirname "$0")/common.sh"
 target shuttle
-export RUSTFLAGS="--cfg shuttle"
+export RUSTFLAGS="--cfg pysync_shuttle"
 for layer in "${LAYERS[@]}"; do
     cargo test --release --package "$layer" --test shuttle -- --nocapture --test-threads=1
 done

@@ -4,7 +4,8 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use criterion::Criterion;
-use pysync_parking_lot::{Semaphore, monotonic_now, park, unpark, unpark_all};
+use pysync_parking_lot::{Parker, park, unpark, unpark_all};
+use pysync_platform::monotonic_now;
 
 /// The ways through the parking lot on which nobody sleeps.
 pub(crate) fn parking(c: &mut Criterion) {
@@ -35,7 +36,7 @@ pub(crate) fn parking(c: &mut Criterion) {
     group.bench_function("pysync, unpark all of nobody", |b| {
         b.iter(|| unpark_all(black_box(&word)));
     });
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     group.bench_function("pysync, semaphore up and down", |b| {
         b.iter(|| {
             black_box(&semaphore).wakeup();

@@ -7,7 +7,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use core_affinity::CoreId;
-use pysync_parking_lot::{ParkStatus, Semaphore, park, unpark};
+use pysync_parking_lot::{ParkStatus, Parker, park, unpark};
 
 use crate::runner::{Entrant, Job, Pass, Plan, Sample};
 
@@ -40,7 +40,7 @@ impl Tokens for Lot {
 }
 
 #[derive(Default)]
-struct Semaphores([Semaphore; 2]);
+struct Semaphores([Parker; 2]);
 
 impl Tokens for Semaphores {
     fn wait(&self, side: usize) {

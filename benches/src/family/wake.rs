@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pysync_parking_lot::{monotonic_now, park, unpark_all};
+use pysync_parking_lot::{park, unpark_all};
+use pysync_platform::monotonic_now;
 
 use crate::cli::Matrix;
 use crate::runner::{Entrant, Job, Plan, Sample};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use core_affinity::CoreId;
 use crossbeam_utils::CachePadded;
 use hdrhistogram::Histogram;
-use pysync_parking_lot::monotonic_now;
+use pysync_platform::monotonic_now;
 
 use super::contender::{Contender, Data};
 use crate::harness::{self, Worker, random, seed, switches};

@@ -2,7 +2,7 @@
 
 use pysync_critical_section::{CriticalSection, CriticalSection2};
 use pysync_lock::{Event, Mutex, OnceFlag, RawMutex, RecursiveMutex, RwMutex, SeqLock};
-use pysync_parking_lot::Semaphore;
+use pysync_parking_lot::Parker;
 
 include!(concat!(env!("OUT_DIR"), "/layout.rs"));
 
@@ -20,5 +20,5 @@ const _: () = {
 };
 
 // A semaphore is opaque to its callers, so ours only has to fit in.
-const _: () = assert!(size_of::<Semaphore>() <= SIZEOF_SEMAPHORE, "_PySemaphore is too small");
-const _: () = assert!(align_of::<Semaphore>() <= ALIGNOF_SEMAPHORE, "_PySemaphore: alignment");
+const _: () = assert!(size_of::<Parker>() <= SIZEOF_SEMAPHORE, "_PySemaphore is too small");
+const _: () = assert!(align_of::<Parker>() <= ALIGNOF_SEMAPHORE, "_PySemaphore: alignment");

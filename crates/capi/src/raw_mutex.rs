@@ -2,7 +2,7 @@
 
 use pysync_lock::RawMutex;
 
-use crate::runtime::{CPython, fatal};
+use crate::runtime::fatal;
 
 /// CPython: Python/lock.c:L189 _PyRawMutex_LockSlow
 #[unsafe(no_mangle)]
@@ -15,9 +15,7 @@ unsafe extern "C" fn _PyRawMutex_LockSlow(m: *const RawMutex) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyRawMutex_UnlockSlow(m: *const RawMutex) {
     // SAFETY: as above.
-    let m = unsafe { &*m };
-    if !m.is_locked() {
+    if unsafe { (*m).try_unlock() }.is_err() {
         fatal(c"_PyRawMutex_UnlockSlow", c"unlocking mutex that is not locked");
     }
-    m.unlock_in::<CPython>();
 }

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use pysync_critical_section::raw::{SectionThread, Tagged};
-use pysync_parking_lot::{PendingCallError, Runtime, preserve_errno};
+use pysync_platform::{PendingCallError, Runtime, preserve_errno};
 
 use crate::imports::{
     _Py_FatalErrorFunc, Py_MakePendingCalls, PyEval_AcquireThread, PyEval_ReleaseThread,

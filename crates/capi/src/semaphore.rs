@@ -2,21 +2,21 @@
 
 use std::ffi::c_int;
 
-use pysync_parking_lot::Semaphore;
+use pysync_parking_lot::{Deadline, Parker};
 
 use crate::runtime::CPython;
 use crate::timeout::{self, PyTime};
 
 /// CPython: Python/parking_lot.c:L54 _PySemaphore_Init
 #[unsafe(no_mangle)]
-unsafe extern "C" fn _PySemaphore_Init(semaphore: *mut Semaphore) {
+unsafe extern "C" fn _PySemaphore_Init(semaphore: *mut Parker) {
     // SAFETY: room for a semaphore, by the caller's contract; ours fits in (`layout.rs`).
-    unsafe { semaphore.write(Semaphore::new()) };
+    unsafe { semaphore.write(Parker::new()) };
 }
 
 /// There is nothing to destroy.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn _PySemaphore_Destroy(semaphore: *mut Semaphore) {
+unsafe extern "C" fn _PySemaphore_Destroy(semaphore: *mut Parker) {
     // SAFETY: set up by `_PySemaphore_Init`, by the caller's contract.
     unsafe { semaphore.drop_in_place() };
 }
@@ -24,17 +24,18 @@ unsafe extern "C" fn _PySemaphore_Destroy(semaphore: *mut Semaphore) {
 /// CPython: Python/parking_lot.c:L208 _PySemaphore_Wait
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PySemaphore_Wait(
-    semaphore: *const Semaphore,
+    semaphore: *const Parker,
     timeout: PyTime,
     detach: c_int,
 ) -> c_int {
+    let deadline = Deadline::after(timeout::from_c(timeout));
     // SAFETY: as above.
-    unsafe { (*semaphore).wait_in::<CPython>(timeout::from_c(timeout), detach != 0) as c_int }
+    unsafe { (*semaphore).wait_in::<CPython>(deadline, detach != 0) as c_int }
 }
 
 /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
 #[unsafe(no_mangle)]
-unsafe extern "C" fn _PySemaphore_Wakeup(semaphore: *const Semaphore) {
+unsafe extern "C" fn _PySemaphore_Wakeup(semaphore: *const Parker) {
     // SAFETY: as above, until its waiter has seen the wakeup.
-    unsafe { Semaphore::wakeup_raw(semaphore) };
+    unsafe { Parker::wakeup_raw(semaphore) };
 }

@@ -1,6 +1,6 @@
 //! The C symbols in a C program that is not CPython: the static library as it is shipped,
 //! `include/pysync.h`, and a runtime of a page (`c/host.c`).
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 use std::env;
 use std::path::{Path, PathBuf};

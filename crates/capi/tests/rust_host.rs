@@ -4,7 +4,7 @@
 //! ```sh
 //! MIRIFLAGS=-Zmiri-strict-provenance cargo +nightly miri test -p pysync-capi --test rust_host
 //! ```
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 #![allow(non_snake_case, reason = "the names are C's")]
 
 // For its C symbols.

@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::thread;
 
 use pysync_lock::{Mutex, NotLocked};
-use pysync_parking_lot::AbortOnUnwind;
+use pysync_platform::AbortOnUnwind;
 
 use crate::{CriticalSection, CriticalSection2, stack};
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::ptr;
 
 use pysync_lock::{Mutex, NotLocked};
-use pysync_parking_lot::Runtime;
+use pysync_platform::Runtime;
 
 use crate::stack::SectionThread;
 use crate::tag::Tagged;

@@ -3,7 +3,7 @@
 use std::ptr;
 
 use pysync_lock::NotLocked;
-use pysync_parking_lot::{Native, Runtime};
+use pysync_platform::{Native, Runtime};
 
 use crate::tag::Tagged;
 use crate::trace;

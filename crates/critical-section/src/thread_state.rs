@@ -5,9 +5,10 @@ use std::ptr;
 use std::thread;
 
 use pysync_lock::NotLocked;
-use pysync_parking_lot::primitive::atomic::{AtomicU32, Ordering};
-use pysync_parking_lot::primitive::{self, const_fn};
-use pysync_parking_lot::{Deadline, Native, ThreadHooks, park_until_in, unpark_all};
+use pysync_parking_lot::{park_in, unpark_all};
+use pysync_platform::primitive::atomic::{AtomicU32, Ordering};
+use pysync_platform::primitive::{self, const_fn};
+use pysync_platform::{Deadline, Native, ThreadHooks};
 
 use crate::stack::{self, SectionThread};
 use crate::tag::Tagged;
@@ -178,13 +179,7 @@ impl ThreadState {
                 return;
             }
             // Stopped. Not detaching: the thread is not attached.
-            park_until_in::<Native, _>(
-                &self.state,
-                SUSPENDED,
-                Deadline::NEVER,
-                ptr::null_mut(),
-                false,
-            );
+            park_in::<Native, _>(&self.state, SUSPENDED, Deadline::NEVER, ptr::null_mut(), false);
         }
         if !self.top_here().is_none() {
             // SAFETY: the calling thread's own state, and there is a section.

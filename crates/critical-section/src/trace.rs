@@ -5,7 +5,7 @@ use crate::tag::Tagged;
 #[cfg(feature = "tracing")]
 mod imp {
     use super::*;
-    use pysync_parking_lot::trace::emit;
+    use pysync_platform::trace::emit;
 
     /// The sections that a detach is about to suspend: the innermost one that has a mutex, and how
     /// many there are of these.

@@ -1,6 +1,6 @@
 //! A section lets go exactly when a wait of its thread blocks, and has its mutex again when the
 //! wait is over.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 
@@ -15,7 +15,7 @@ use pysync_lock::{
     Event, LockFlags, LockStatus, Mutex, OnceFlag, RawMutex, RecursiveMutex, RwMutex, SeqLock,
     guarded,
 };
-use pysync_parking_lot::{ParkStatus, Semaphore, park, unpark_all};
+use pysync_parking_lot::{ParkStatus, Parker, park, unpark_all};
 use pysync_testing::{wait_until, watchdog};
 
 const ZERO: Option<Duration> = Some(Duration::ZERO);
@@ -231,7 +231,7 @@ fn it_lets_go_during_the_begin_of_a_section_of_two() {
 fn it_lets_go_during_a_semaphore_wait_that_detaches() {
     let _watchdog = watchdog();
     for contended in [false, true] {
-        let semaphore = Semaphore::new();
+        let semaphore = Parker::new();
         let block = || assert_eq!(semaphore.wait(None, true), ParkStatus::Ok);
         lets_go(contended, block, || semaphore.wakeup());
     }
@@ -267,7 +267,7 @@ fn it_lets_go_during_the_guarded_locks() {
 fn it_lets_go_during_waits_that_time_out() {
     let _watchdog = watchdog();
     let (lock, event, word) = (Mutex::new(), Event::new(), AtomicU32::new(0));
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     lock.lock();
     let waits: [&(dyn Fn() + Sync); 4] = [
         &|| {
@@ -329,7 +329,7 @@ fn it_keeps_its_mutex_while_an_event_is_waited_for_without_detaching() {
 #[test]
 fn it_keeps_its_mutex_during_a_park_and_a_semaphore_wait_that_do_not_detach() {
     let _watchdog = watchdog();
-    let (word, semaphore) = (AtomicU32::new(0), Semaphore::new());
+    let (word, semaphore) = (AtomicU32::new(0), Parker::new());
     let block = || {
         // Again if the wake has come first.
         let status = park(&word, 0, None, null_mut(), false);

@@ -1,7 +1,7 @@
 //! B1: coroutines with stacks of their own, which can end sections out of order in safe code. One
 //! that yields in a section leaves it to its thread; ended in order, all is well, and else the
 //! process aborts before the section's frame is freed.
-#![cfg(not(any(loom, shuttle, miri)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle, miri)))]
 
 use corosensei::{Coroutine, CoroutineResult};
 use pysync_critical_section::{ThreadState, assert_held, critical_section, critical_section2};

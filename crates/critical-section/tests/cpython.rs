@@ -1,5 +1,5 @@
 //! Counterparts of CPython's own tests, `Modules/_testinternalcapi/test_critical_sections.c`.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! fork inside sections: the child goes on where the parent was.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Sizes, offsets and marks of the raw sections, and what may move between threads.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,12 +1,12 @@
 //! loom: do sections exclude, publish, let go and resume under every order of steps? Two threads
 //! exhaustively where that ends in seconds, else within a bound of preemptions.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p pysync-critical-section --test loom -- --nocapture`
+//! `RUSTFLAGS="--cfg pysync_loom" cargo test --release -p pysync-critical-section --test loom -- --nocapture`
 //!
 //! What a section guards is a `loom::cell::UnsafeCell`, which reports two accesses that nothing
 //! orders. A wake that is lost, or a thread that sleeps with its mutexes locked, shows as a
 //! deadlock. Each model runs without hand-offs and with nothing but hand-offs.
-#![cfg(loom)]
+#![cfg(pysync_loom)]
 
 use std::sync::atomic::{AtomicUsize as PlainUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as PlainMutex, PoisonError};
@@ -17,7 +17,7 @@ use pysync_critical_section::{
     Attached, ThreadState, assert_held, critical_section, critical_section2,
 };
 use pysync_lock::{Event, Mutex};
-use pysync_parking_lot::set_clock_step;
+use pysync_platform::model::set_clock_step;
 
 const EXHAUSTIVE: Option<usize> = None;
 /// Past the millisecond after which a mutex is handed over.

@@ -3,7 +3,7 @@
 //!
 //! What a section guards here is neither atomic nor locked otherwise, so that only the section
 //! orders the accesses, and Miri reports a race where it does not.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

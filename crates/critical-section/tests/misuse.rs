@@ -1,5 +1,5 @@
 //! Misuse: each has its message, and leaves the stack and the locks as they should be.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Sections that are nested in whatever order never deadlock.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

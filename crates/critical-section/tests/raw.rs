@@ -1,5 +1,5 @@
 //! The raw sections, begun and ended by hand.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

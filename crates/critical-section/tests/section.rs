@@ -1,5 +1,5 @@
 //! Sections of one mutex: what they lock, what they skip, how they nest.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

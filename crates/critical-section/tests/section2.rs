@@ -1,5 +1,5 @@
 //! Sections of two mutexes: their order, and what they skip.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

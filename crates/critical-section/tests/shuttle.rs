@@ -1,8 +1,8 @@
 //! shuttle: is the protocol right under random schedules, with signals, timeouts and hand-offs
 //! thrown in at random? A deadlock, a lost wake or a section that does not exclude fails.
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test --release -p pysync-critical-section --test shuttle -- --nocapture`
-#![cfg(shuttle)]
+//! `RUSTFLAGS="--cfg pysync_shuttle" cargo test --release -p pysync-critical-section --test shuttle -- --nocapture`
+#![cfg(pysync_shuttle)]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32 as PlainU32, AtomicUsize as PlainUsize, Ordering::Relaxed};
@@ -12,7 +12,7 @@ use pysync_critical_section::{
     Attached, ThreadState, assert_held, critical_section, critical_section2,
 };
 use pysync_lock::{Event, LockFlags, LockStatus, Mutex, RwMutex};
-use pysync_parking_lot::{ParkStatus, Semaphore};
+use pysync_parking_lot::{ParkStatus, Parker};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use shuttle::thread;
@@ -287,8 +287,8 @@ fn nest_wait(s: &Shared) {
 #[test]
 fn other_primitives() {
     check("semaphore and rwmutex in sections", || {
-        let state = Arc::new((Shared::new(), Semaphore::new(), RwMutex::new()));
-        let spawn = |body: fn(&(Arc<Shared>, Semaphore, RwMutex))| {
+        let state = Arc::new((Shared::new(), Parker::new(), RwMutex::new()));
+        let spawn = |body: fn(&(Arc<Shared>, Parker, RwMutex))| {
             let state = Arc::clone(&state);
             thread::spawn(move || {
                 let _attached = ThreadState::attach();

@@ -1,5 +1,5 @@
 //! Stopping threads: what `try_stop` and `start` promise to a runtime that stops the world.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

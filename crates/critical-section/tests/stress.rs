@@ -4,7 +4,7 @@
 //! `RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"
 //! TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp"
 //! cargo +nightly test --target x86_64-unknown-linux-gnu -p pysync-critical-section --test stress`
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

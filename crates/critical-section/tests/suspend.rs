@@ -1,5 +1,5 @@
 //! Suspending all of a thread's sections, and resuming the innermost.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Suspend and resume as events; needs the feature `tracing`.
-#![cfg(all(feature = "tracing", not(any(loom, shuttle))))]
+#![cfg(all(feature = "tracing", not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

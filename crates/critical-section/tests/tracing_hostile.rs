@@ -1,6 +1,6 @@
 //! A4: a trace subscriber that panics in a section's wait, or that itself waits for a lock, leaves
 //! the stack of sections as it was: `cargo test --features tracing --test tracing_hostile`.
-#![cfg(all(feature = "tracing", not(any(loom, shuttle))))]
+#![cfg(all(feature = "tracing", not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

@@ -2,11 +2,12 @@ use std::fmt;
 use std::ptr;
 use std::time::Duration;
 
-use pysync_parking_lot::primitive::atomic::{AtomicU8, Ordering};
-use pysync_parking_lot::primitive::const_fn;
-use pysync_parking_lot::{Deadline, Native, ParkStatus, Runtime, park_until_in, unpark_all};
+use pysync_parking_lot::{park_in, unpark_all};
+use pysync_platform::primitive::atomic::{AtomicU8, Ordering};
+use pysync_platform::primitive::const_fn;
+use pysync_platform::{Deadline, Native, ParkStatus, Runtime};
 
-use crate::flags::{HAS_PARKED, LOCKED, UNLOCKED};
+use crate::bits::{HAS_PARKED, LOCKED, UNLOCKED};
 use crate::{LockFlags, LockStatus};
 
 /// An event of one byte that happens once: unset, then set for good.
@@ -145,7 +146,7 @@ impl Event {
             let _ =
                 self.v.compare_exchange(UNLOCKED, HAS_PARKED, Ordering::Relaxed, Ordering::Relaxed);
             // L300-L302: sleep unless the word has changed meanwhile.
-            let status = park_until_in::<R, _>(
+            let status = park_in::<R, _>(
                 &self.v,
                 HAS_PARKED,
                 deadline,

@@ -36,11 +36,11 @@
 //! [`Native`](pysync_parking_lot::Native).
 //!
 //! # Model checking
-//! Built with `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` the locks stand on that checker's
+//! Built with `RUSTFLAGS="--cfg pysync_loom"` or `"--cfg pysync_shuttle"` the locks stand on that checker's
 //! atomics, and code that uses them can be modelled:
 //!
 //! ```
-//! # #[cfg(loom)]
+//! # #[cfg(pysync_loom)]
 //! loom::model(|| {
 //!     use pysync_lock::Mutex;
 //!     use std::sync::Arc;
@@ -66,23 +66,21 @@
 //! `Python/lock.c`, `pycore_lock.h` and `cpython/lock.h` as of CPython 3.13.15, in whose order
 //! the modules stand.
 
-mod backoff;
+mod bits;
 mod event;
-mod flags;
 pub mod guarded;
 mod mutex;
 mod once;
 mod recursive_mutex;
 mod rw_mutex;
 mod seq_lock;
-mod spin;
 mod trace;
 
 pub use event::Event;
-pub use flags::{LockFlags, LockStatus, NotLocked, NotOwner};
 pub use mutex::Mutex;
 pub use once::OnceFlag;
 pub use pysync_parking_lot::RawMutex;
-pub use recursive_mutex::RecursiveMutex;
+pub use pysync_platform::{LockFlags, LockStatus, NotLocked};
+pub use recursive_mutex::{NotOwner, RecursiveMutex};
 pub use rw_mutex::RwMutex;
 pub use seq_lock::SeqLock;

@@ -1,22 +1,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use pysync_parking_lot::primitive::atomic::{AtomicU8, Ordering};
-use pysync_parking_lot::primitive::{UnsafeCell, const_fn};
-use pysync_parking_lot::{
-    Deadline, Native, ParkStatus, Runtime, Unparked, monotonic_now, park_until_in, unpark,
+use pysync_parking_lot::{Unparked, park_in, unpark};
+use pysync_platform::primitive::atomic::{AtomicU8, Ordering};
+use pysync_platform::primitive::{UnsafeCell, const_fn};
+use pysync_platform::{
+    Deadline, FAITHFUL, Native, ParkStatus, Runtime, Spin, TIME_TO_BE_FAIR_NS, monotonic_now,
 };
 
-use crate::flags::{HAS_PARKED, LOCKED, UNLOCKED};
-use crate::spin::{FAITHFUL, Spin};
+use crate::bits::{HAS_PARKED, LOCKED, UNLOCKED};
 use crate::trace;
 use crate::{LockFlags, LockStatus, NotLocked};
-
-/// A thread that has waited for longer than this, in nanoseconds, is handed the lock when it is
-/// unlocked, instead of having to win a race for it.
-///
-/// CPython: Python/lock.c:L22 TIME_TO_BE_FAIR_NS
-pub(crate) const TIME_TO_BE_FAIR_NS: u64 = 1_000_000;
 
 /// What a waiter and the thread that unparks it tell each other, on the waiter's stack.
 ///
@@ -350,7 +344,7 @@ impl Mutex {
             }
 
             // L108-L109: sleep unless either bit has changed meanwhile.
-            let status = park_until_in::<R, _>(
+            let status = park_in::<R, _>(
                 &self.bits,
                 LOCKED | HAS_PARKED,
                 deadline,

@@ -1,11 +1,12 @@
 use std::fmt;
 use std::ptr;
 
-use pysync_parking_lot::primitive::atomic::{AtomicU8, Ordering};
-use pysync_parking_lot::primitive::const_fn;
-use pysync_parking_lot::{Deadline, Native, Runtime, park_until_in, unpark_all};
+use pysync_parking_lot::{park_in, unpark_all};
+use pysync_platform::primitive::atomic::{AtomicU8, Ordering};
+use pysync_platform::primitive::const_fn;
+use pysync_platform::{Deadline, Native, Runtime};
 
-use crate::flags::{HAS_PARKED, LOCKED, ONCE_INITIALIZED, UNLOCKED};
+use crate::bits::{HAS_PARKED, LOCKED, ONCE_INITIALIZED, UNLOCKED};
 
 /// A flag of one byte for something that is to succeed once.
 ///
@@ -144,7 +145,7 @@ impl OnceFlag {
             }
             // L360-L362: however the wait ends, look again.
             let parked = LOCKED | HAS_PARKED;
-            park_until_in::<R, _>(&self.v, parked, Deadline::NEVER, ptr::null_mut(), true);
+            park_in::<R, _>(&self.v, parked, Deadline::NEVER, ptr::null_mut(), true);
             v = self.v.load(Ordering::Acquire);
         }
     }

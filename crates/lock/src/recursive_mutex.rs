@@ -2,14 +2,14 @@ use std::fmt;
 use std::time::Duration;
 
 #[cfg(target_has_atomic = "64")]
-use pysync_parking_lot::primitive::atomic::AtomicU64 as AtomicIdent;
+use pysync_platform::primitive::atomic::AtomicU64 as AtomicIdent;
 #[cfg(not(target_has_atomic = "64"))]
-use pysync_parking_lot::primitive::atomic::AtomicUsize as AtomicIdent;
-use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
-use pysync_parking_lot::primitive::const_fn;
-use pysync_parking_lot::{Native, Runtime};
+use pysync_platform::primitive::atomic::AtomicUsize as AtomicIdent;
+use pysync_platform::primitive::atomic::{AtomicUsize, Ordering};
+use pysync_platform::primitive::const_fn;
+use pysync_platform::{Native, Runtime};
 
-use crate::{LockFlags, LockStatus, Mutex, NotOwner};
+use crate::{LockFlags, LockStatus, Mutex};
 
 /// A mutex that its owner may lock again, as often as it unlocks it.
 ///
@@ -251,3 +251,15 @@ impl fmt::Debug for RecursiveMutex {
             .finish()
     }
 }
+
+/// The recursive mutex to be unlocked is not held by the calling thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotOwner;
+
+impl fmt::Display for NotOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the recursive mutex is not held by the current thread")
+    }
+}
+
+impl std::error::Error for NotOwner {}

@@ -1,22 +1,19 @@
 use std::fmt;
 use std::ptr;
 
-use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
-use pysync_parking_lot::primitive::const_fn;
-use pysync_parking_lot::{
-    Deadline, Native, ParkStatus, Runtime, monotonic_now, park_until_in, unpark_all,
-    unpark_all_with_args,
+use pysync_parking_lot::{park_in, unpark_all, unpark_all_with_args};
+use pysync_platform::primitive::atomic::{AtomicUsize, Ordering};
+use pysync_platform::primitive::const_fn;
+use pysync_platform::{
+    Backoff, Deadline, FAITHFUL, Native, ParkStatus, Runtime, Spin, monotonic_now,
 };
-
-use crate::backoff::Backoff;
-use crate::spin::{FAITHFUL, Spin};
 
 /// A writer holds the lock.
 ///
 /// CPython: Python/lock.c:L408 _Py_WRITE_LOCKED
 const WRITE_LOCKED: usize = 1;
 /// Threads are parked on the word, or about to be.
-const HAS_PARKED: usize = crate::flags::HAS_PARKED as usize;
+const HAS_PARKED: usize = crate::bits::HAS_PARKED as usize;
 /// CPython: Python/lock.c:L409 _PyRWMutex_READER_SHIFT
 const READER_SHIFT: u32 = 2;
 const ONE_READER: usize = 1 << READER_SHIFT;
@@ -432,7 +429,7 @@ impl RwMutex {
         }
         // L425: however the wait ends, look again.
         let expected = bits | HAS_PARKED;
-        let status = park_until_in::<R, _>(&self.bits, expected, Deadline::NEVER, who, true);
+        let status = park_in::<R, _>(&self.bits, expected, Deadline::NEVER, who, true);
         if let (ParkStatus::Ok, Some(spin)) = (status, spin) {
             spin.woken();
         }

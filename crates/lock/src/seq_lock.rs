@@ -1,11 +1,8 @@
 use std::fmt;
 
-use pysync_parking_lot::primitive::atomic::{AtomicU32, Ordering, fence};
-use pysync_parking_lot::primitive::{const_fn, yield_now};
-use pysync_parking_lot::{Native, Runtime};
-
-use crate::backoff::Backoff;
-use crate::spin::FAITHFUL;
+use pysync_platform::primitive::atomic::{AtomicU32, Ordering, fence};
+use pysync_platform::primitive::{const_fn, yield_now};
+use pysync_platform::{Backoff, FAITHFUL, Native, Runtime};
 
 /// A sequence lock: readers write nothing and try again if a writer was there meanwhile.
 ///

@@ -4,7 +4,7 @@
 /// nothing: it may be in the middle of letting go of several.
 #[cfg(feature = "tracing")]
 pub(crate) fn hand_off(addr: usize) {
-    pysync_parking_lot::trace::emit(|| tracing::trace!(target: "pysync", addr, "hand-off"));
+    pysync_platform::trace::emit(|| tracing::trace!(target: "pysync", addr, "hand-off"));
 }
 
 #[cfg(not(feature = "tracing"))]

@@ -1,6 +1,6 @@
 //! Counterparts of the tests in CPython's `Modules/_testinternalcapi/test_lock.c`, with the same
 //! numbers and the same state words.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! A3: no lock changes the thread's `errno`. A program looks at it after a lock as before.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 use std::io::Error;
 use std::ptr::null_mut;
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use pysync_lock::{Event, LockFlags, Mutex, OnceFlag, RawMutex, RecursiveMutex, RwMutex, SeqLock};
-use pysync_parking_lot::{Semaphore, park, unpark, unpark_all};
+use pysync_parking_lot::{Parker, park, unpark, unpark_all};
 use pysync_testing::{together, watchdog};
 
 /// Calls that have changed `errno`, by what they are.
@@ -208,7 +208,7 @@ fn the_parking_lot_leaves_errno_alone() {
 #[test]
 fn a_semaphore_leaves_errno_alone() {
     let _watchdog = watchdog();
-    let (semaphore, changed) = (Semaphore::new(), Changed::default());
+    let (semaphore, changed) = (Parker::new(), Changed::default());
     let soon = Some(Duration::from_micros(5));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -1,5 +1,5 @@
 //! Who gets the mutex next: a waiter of more than a millisecond is handed it, in turn.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

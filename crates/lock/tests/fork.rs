@@ -1,6 +1,6 @@
 //! Children of a process whose threads are parked on these locks: a child inherits the memory and
 //! one thread, and must get on with both.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Children of a process whose other threads held these locks: in the child nobody will unlock
 //! them, and it resets them.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

@@ -13,7 +13,7 @@
 //! | `RecursiveMutex`: `Lock(id)`, `Unlock(id)`, `IsLockedBy(id)` | [`RecursiveMutex`], the ident is the thread's own |
 //! | `RWMutex`: `Lock`, `Unlock`, `RLock`, `RUnlock` | [`RwMutex`]: `write_*`, `read_*` |
 //! | `SeqLock`: `LockWrite`, `UnlockWrite`, `AbandonWrite`, `BeginRead`, `EndRead`, `AfterFork` | [`SeqLock`] |
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The types that own what they guard.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

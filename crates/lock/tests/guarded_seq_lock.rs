@@ -1,5 +1,5 @@
 //! `guarded::SeqLock`: values of many sizes and shapes, never torn.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};

@@ -1,7 +1,7 @@
 //! The memory of a lock may be freed as soon as its last user has it: who unlocked or notified
 //! before must not touch it again. Under AddressSanitizer a late access fails; without it the
 //! tests still show that nobody hangs.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::sync::atomic::{AtomicPtr, Ordering::*};
 use std::thread;

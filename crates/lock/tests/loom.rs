@@ -1,11 +1,11 @@
 //! loom: are the orderings enough? Two threads exhaustively, three within a bound of preemptions.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p pysync-lock --test loom -- --nocapture`
+//! `RUSTFLAGS="--cfg pysync_loom" cargo test --release -p pysync-lock --test loom -- --nocapture`
 //!
 //! The data that a lock is to publish is a `loom::cell::UnsafeCell`, which reports two accesses
 //! that nothing orders; a lost wake shows as a deadlock. A timed wait gives up unless a wake has
 //! come, so both ends of it are explored.
-#![cfg(loom)]
+#![cfg(pysync_loom)]
 
 #[path = "loom/explore.rs"]
 mod explore;

@@ -1,5 +1,5 @@
 //! Misuse: the documented panic or error, and a lock that is none the worse for it.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

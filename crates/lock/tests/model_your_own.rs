@@ -2,18 +2,18 @@
 //!
 //! ```text
 //! cargo test -p pysync-lock --test model_your_own
-//! RUSTFLAGS="--cfg loom" cargo test --release -p pysync-lock --test model_your_own
-//! RUSTFLAGS="--cfg shuttle" cargo test --release -p pysync-lock --test model_your_own
+//! RUSTFLAGS="--cfg pysync_loom" cargo test --release -p pysync-lock --test model_your_own
+//! RUSTFLAGS="--cfg pysync_shuttle" cargo test --release -p pysync-lock --test model_your_own
 //! ```
 //!
 //! The locks change with the cfg by themselves. What is left to do is to take threads, and the
 //! data that loom is to watch, from the checker too, and to build everything inside the model.
 
-#[cfg(loom)]
+#[cfg(pysync_loom)]
 use loom::{cell::UnsafeCell, thread};
-#[cfg(shuttle)]
+#[cfg(pysync_shuttle)]
 use shuttle::thread;
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 use std::thread;
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl WaitGroup {
     }
 
     /// With a mistake in it: the first to finish speaks for all.
-    #[cfg(any(loom, shuttle))]
+    #[cfg(any(pysync_loom, pysync_shuttle))]
     fn finish_too_soon(&self) {
         *self.left.lock() -= 1;
         self.done.notify();
@@ -71,10 +71,10 @@ impl Slot {
 }
 
 /// std's cell in loom's clothes.
-#[cfg(not(loom))]
+#[cfg(not(pysync_loom))]
 struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
-#[cfg(not(loom))]
+#[cfg(not(pysync_loom))]
 impl<T> UnsafeCell<T> {
     fn new(value: T) -> Self {
         Self(std::cell::UnsafeCell::new(value))
@@ -107,7 +107,7 @@ fn two_tasks(finish: fn(&WaitGroup)) {
 }
 
 /// Under loom: every order of the steps, with at most two preemptions.
-#[cfg(loom)]
+#[cfg(pysync_loom)]
 fn check(finish: fn(&WaitGroup)) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
@@ -115,13 +115,13 @@ fn check(finish: fn(&WaitGroup)) {
 }
 
 /// Under shuttle: many random orders, with signals, timeouts and hand-offs at random.
-#[cfg(shuttle)]
+#[cfg(pysync_shuttle)]
 fn check(finish: fn(&WaitGroup)) {
     shuttle::check_random(move || two_tasks(finish), 2_000);
 }
 
 /// For real: as the machine has it.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 fn check(finish: fn(&WaitGroup)) {
     (0..100).for_each(|_| two_tasks(finish));
 }
@@ -132,7 +132,7 @@ fn waiting_shows_the_results() {
 }
 
 /// What a model is for. The real thing may well run for years before it shows.
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 #[test]
 #[should_panic]
 fn a_mistake_is_found() {

@@ -1,5 +1,5 @@
 //! The one-byte mutex: exclusion, timeouts, fairness, and its exact states.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Nothing here allocates, least of all a thread that has to wait.
 // std's own mutex may allocate in the portable parker, on platforms where it is a boxed one.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The once flag: one success, and any number of failures before it.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

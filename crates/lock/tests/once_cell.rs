@@ -1,5 +1,5 @@
 //! `guarded::OnceCell`: once, dropped as often as made, and as `once_cell`'s own cell behaves.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::*};

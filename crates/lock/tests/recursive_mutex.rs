@@ -1,5 +1,5 @@
 //! The recursive mutex: levels, owners, timeouts.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! What the locks ask of a runtime, through the `_in` twins and the counting runtime: every
 //! detach has its attach, and neither happens where nothing blocks.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

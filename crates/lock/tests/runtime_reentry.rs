@@ -1,5 +1,5 @@
 //! Runtimes that come back to the locks while a wait detaches or attaches.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

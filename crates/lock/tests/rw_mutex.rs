@@ -1,5 +1,5 @@
 //! The readers-writer lock: sharing, exclusion, and writers first.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The sequence lock: the sequence itself, torn reads, abandoned writes.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

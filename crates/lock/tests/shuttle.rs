@@ -1,10 +1,10 @@
 //! shuttle: is the protocol right? Random schedules in which any wait may be cut short by a
 //! signal, any timed wait by its deadline, and any unlock may be a hand-off.
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test --release -p pysync-lock --test shuttle -- --nocapture`
+//! `RUSTFLAGS="--cfg pysync_shuttle" cargo test --release -p pysync-lock --test shuttle -- --nocapture`
 //!
 //! A lost wake is a deadlock here, which shuttle reports.
-#![cfg(shuttle)]
+#![cfg(pysync_shuttle)]
 
 #[path = "shuttle/event.rs"]
 mod event;

@@ -1,6 +1,6 @@
 //! Signals on waiting threads: which flags make them heard.
 // The portable parker sleeps through signals, so there is nothing to see.
-#![cfg(all(target_os = "linux", not(any(loom, shuttle, pysync_portable))))]
+#![cfg(all(target_os = "linux", not(any(pysync_loom, pysync_shuttle, pysync_portable))))]
 
 mod common;
 

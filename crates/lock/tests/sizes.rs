@@ -1,5 +1,5 @@
 //! Sizes, layouts, statics, zeroed memory: what the memory of a lock is promised to be.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

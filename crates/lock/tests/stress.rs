@@ -7,7 +7,7 @@
 //!     TSAN_OPTIONS="suppressions=$PWD/ci/tsan.supp" \
 //!     cargo +nightly test -p pysync-lock --target x86_64-unknown-linux-gnu --test stress
 //! ```
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::cell::UnsafeCell;
 use std::thread;

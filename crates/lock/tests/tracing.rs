@@ -1,5 +1,5 @@
 //! What a subscriber hears of the slow paths: `cargo test --features tracing --test tracing`.
-#![cfg(all(feature = "tracing", not(any(loom, shuttle))))]
+#![cfg(all(feature = "tracing", not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

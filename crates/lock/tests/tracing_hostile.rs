@@ -1,6 +1,6 @@
 //! A4: a trace subscriber is foreign code. One that panics, or that waits for a lock of these
 //! crates, breaks nothing: `cargo test --features tracing --test tracing_hostile`.
-#![cfg(all(feature = "tracing", not(any(loom, shuttle))))]
+#![cfg(all(feature = "tracing", not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

@@ -1,18 +1,17 @@
 //! The table of waiters, by address.
 
-use std::convert::Infallible;
 use std::ops::{Deref, DerefMut};
 
-use crate::abort::abort;
-use crate::primitive::{self, UnsafeCell};
 use crate::wait_queues::WaitQueues;
-use crate::{Native, PendingCallError, RawMutex, Runtime, fork};
+use crate::{RawMutex, fork};
+use pysync_platform::abort;
+use pysync_platform::primitive::{self, UnsafeCell};
 
 /// A prime, so that the addresses of neighbouring objects spread. Models have one bucket: every
 /// address then collides, and their executions do not depend on where memory happens to lie.
 ///
 /// CPython: Python/parking_lot.c:L35 NUM_BUCKETS
-pub(crate) const NUM_BUCKETS: usize = if cfg!(any(loom, shuttle)) { 1 } else { 257 };
+pub(crate) const NUM_BUCKETS: usize = if cfg!(any(pysync_loom, pysync_shuttle)) { 1 } else { 257 };
 
 /// Queues of waiters behind their lock, alone on their cache line.
 ///
@@ -33,11 +32,11 @@ primitive::model_static! {
     /// CPython: Python/parking_lot.c:L48 buckets
     static BUCKETS: [Bucket; NUM_BUCKETS] = {
         // L49-L50: no queues are all zeroes, there are no self-pointers to set up.
-        #[cfg(not(any(loom, shuttle)))]
+        #[cfg(not(any(pysync_loom, pysync_shuttle)))]
         {
             [const { Bucket::new() }; NUM_BUCKETS]
         }
-        #[cfg(any(loom, shuttle))]
+        #[cfg(any(pysync_loom, pysync_shuttle))]
         {
             [Bucket::new()]
         }
@@ -112,39 +111,14 @@ impl Drop for BucketGuard<'_> {
         if self.generation != fork::generation() {
             abort(FORKED);
         }
-        self.bucket.mutex.unlock_in::<ForkedSince>();
+        // The handler may also have forked after the comparison.
+        if self.bucket.mutex.try_unlock().is_err() {
+            abort(FORKED);
+        }
     }
 }
 
 const FORKED: &str = "a signal handler forked inside park or unpark, and the child came back to it";
-
-/// How an unlock ends that finds the bucket unlocked: the handler forked after the guard had
-/// compared the generations.
-struct ForkedSince;
-
-impl Runtime for ForkedSince {
-    type Detached = Infallible;
-
-    fn detach() -> Option<Infallible> {
-        None
-    }
-
-    fn attach(detached: Infallible) {
-        match detached {}
-    }
-
-    fn make_pending_calls() -> Result<(), PendingCallError> {
-        Ok(())
-    }
-
-    fn thread_ident() -> u64 {
-        Native::thread_ident()
-    }
-
-    fn fatal_error(_: &'static str, _: &str) -> ! {
-        abort(FORKED)
-    }
-}
 
 /// How many bucket locks the calling thread holds. Counted in debug builds, where foreign code
 /// called with one held is an error that should show; always 0 otherwise.
@@ -155,7 +129,7 @@ pub fn bucket_locks_held() -> usize {
 
 #[cfg(debug_assertions)]
 mod held {
-    use crate::primitive;
+    use pysync_platform::primitive;
     use std::cell::Cell;
 
     primitive::thread_local! {
@@ -184,7 +158,7 @@ mod held {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle))))]
 mod tests {
     use super::*;
 

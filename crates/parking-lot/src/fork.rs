@@ -1,6 +1,11 @@
+use std::cell::Cell;
+use std::ptr;
+
+use pysync_platform::{Parker, primitive};
+
 use crate::bucket::Bucket;
-use crate::primitive::plain::{AtomicU32, Ordering};
 use crate::wait_queues::WaitEntry;
+use pysync_platform::primitive::plain::{AtomicU32, Ordering};
 
 // Deviation D15: C has no such number.
 /// How many forks lie between the first process and this one, modulo 2³². An entry of another
@@ -14,58 +19,33 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// The parker in which a thread may find itself in the child of a fork: elsewhere a signal is
-/// slept through, and so is a fork in its handler.
-#[cfg(all(
-    any(target_os = "linux", target_os = "android"),
-    not(any(loom, shuttle, pysync_portable))
-))]
-mod parked {
-    use super::*;
-    use crate::Semaphore;
-    use crate::primitive;
-    use std::cell::Cell;
-    use std::ptr;
-
-    primitive::thread_local! {
-        /// What the calling thread is parked with. The innermost, if it parks in a hook of its own
-        /// park: an outer one looks whether it is forgotten before it sleeps.
-        static ENTRY: Cell<*const WaitEntry> = Cell::new(ptr::null())
-    }
-
-    pub(crate) fn while_parked<T>(entry: &WaitEntry, sleep: impl FnOnce() -> T) -> T {
-        let outer = ENTRY.with(|cell| cell.replace(entry));
-        let result = sleep();
-        ENTRY.with(|cell| cell.set(outer));
-        result
-    }
-
-    /// Ends the calling thread's own wait.
-    pub(super) fn wake_self() {
-        let entry = ENTRY.with(Cell::get);
-        if !entry.is_null() {
-            // SAFETY: the thread is inside `while_parked`, so its entry is there.
-            unsafe { Semaphore::wakeup_raw(&raw const (*entry).semaphore) };
-        }
-    }
+primitive::thread_local! {
+    /// What the calling thread is parked with. The innermost, if it parks in a hook of its own
+    /// park: an outer one looks whether it is forgotten before it sleeps.
+    static PARKED: Cell<*const WaitEntry> = Cell::new(ptr::null())
 }
 
-#[cfg(not(all(
-    any(target_os = "linux", target_os = "android"),
-    not(any(loom, shuttle, pysync_portable))
-)))]
-mod parked {
-    use super::*;
-
-    #[inline(always)]
-    pub(crate) fn while_parked<T>(_entry: &WaitEntry, sleep: impl FnOnce() -> T) -> T {
-        sleep()
+/// Calls `sleep`, which sleeps on `entry`'s parker, and which a fork in a signal handler ends in the
+/// child. A parker that sleeps through signals sleeps through that too.
+#[inline]
+pub(crate) fn while_parked<T>(entry: &WaitEntry, sleep: impl FnOnce() -> T) -> T {
+    if !Parker::HEEDS_SIGNALS {
+        return sleep();
     }
-
-    pub(super) fn wake_self() {}
+    let outer = PARKED.with(|cell| cell.replace(entry));
+    let result = sleep();
+    PARKED.with(|cell| cell.set(outer));
+    result
 }
 
-pub(crate) use parked::while_parked;
+/// Ends the calling thread's own wait.
+fn wake_self() {
+    let entry = PARKED.with(Cell::get);
+    if Parker::HEEDS_SIGNALS && !entry.is_null() {
+        // SAFETY: the thread is inside `while_parked`, so its entry is there.
+        unsafe { Parker::wakeup_raw(&raw const (*entry).parker) };
+    }
+}
 
 /// Forgets all parked threads, in the child of a `fork`.
 ///
@@ -102,7 +82,7 @@ pub unsafe fn after_fork() {
         // SAFETY: the only thread, by contract.
         unsafe { bucket.reset() };
     }
-    parked::wake_self();
+    wake_self();
 }
 
 /// Has every child of a `fork` call [`after_fork`] before `fork` returns in it.
@@ -121,7 +101,7 @@ pub unsafe fn after_fork() {
 pub fn register_fork_handler() {
     #[cfg(unix)]
     {
-        use crate::primitive::plain::AtomicBool;
+        use pysync_platform::primitive::plain::AtomicBool;
 
         unsafe extern "C" fn child() {
             // SAFETY: `fork` calls this on the one thread that the child has.

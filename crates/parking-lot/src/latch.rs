@@ -1,9 +1,9 @@
 //! The one-shot wake of the raw mutex: untimed, deaf to signals.
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 mod imp {
-    use crate::errno::preserve_errno;
-    use crate::primitive::atomic::{AtomicU32, Ordering};
+    use pysync_platform::preserve_errno;
+    use pysync_platform::primitive::atomic::{AtomicU32, Ordering};
 
     /// Blocks one thread until another sets it. Lives on the waiter's stack.
     #[derive(Debug)]
@@ -44,18 +44,18 @@ mod imp {
     }
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 mod imp {
-    use crate::semaphore::Semaphore;
     use crate::{Deadline, ParkStatus};
+    use pysync_platform::Parker;
 
     /// The latch of the models: their semaphore, waited for until the wake has come.
     #[derive(Debug)]
-    pub(crate) struct Latch(Semaphore);
+    pub(crate) struct Latch(Parker);
 
     impl Latch {
         pub(crate) fn new() -> Self {
-            Self(Semaphore::new())
+            Self(Parker::new())
         }
 
         pub(crate) fn wait(&self) {
@@ -64,7 +64,7 @@ mod imp {
 
         pub(crate) unsafe fn set(this: *const Self) {
             // SAFETY: valid until set, by contract.
-            unsafe { Semaphore::wakeup_raw(&raw const (*this).0) }
+            unsafe { Parker::wakeup_raw(&raw const (*this).0) }
         }
     }
 }

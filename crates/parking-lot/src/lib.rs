@@ -7,7 +7,7 @@
 //!
 //! - [`park`] checks a word and sleeps, as one step; [`unpark`] wakes the longest sleeper of an
 //!   address and runs a callback before anyone can park there again; [`unpark_all`] wakes all.
-//! - [`Semaphore`] is what one thread sleeps on; [`RawMutex`] the lock of the table's buckets.
+//! - [`Parker`] is what one thread sleeps on; [`RawMutex`] the lock of the table's buckets.
 //! - [`Runtime`] is what a wait asks of an interpreter around it; [`Native`] is the answer of a
 //!   program that has none.
 //! - [`after_fork`] empties the table in a child; [`register_fork_handler`] sees to it.
@@ -46,7 +46,7 @@
 //! of them are tested.
 //!
 //! # Model checking
-//! Built with `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"`, the crate stands on that checker's
+//! Built with `RUSTFLAGS="--cfg pysync_loom"` or `"--cfg pysync_shuttle"`, the crate stands on that checker's
 //! atomics, so that code on top of it can be modelled with it. `new` is not `const` there, there
 //! is one bucket, and `park` must be called inside the model. A timed wait does not block in
 //! loom: it takes a wake that has come, or times out.
@@ -55,42 +55,25 @@
 //! `Python/parking_lot.c`, `pycore_parking_lot.h`, `pycore_semaphore.h` and the raw mutex of
 //! `lock.c`, as of CPython 3.13.15. Items cite their C as `CPython: FILE:Lnn symbol`.
 
-mod abort;
 mod bucket;
-mod deadline;
-mod errno;
 mod fork;
-mod ident;
 mod latch;
 mod park_word;
 mod parking_lot;
-#[doc(hidden)]
-pub mod primitive;
 mod raw_mutex;
-mod runtime;
-mod semaphore;
-#[doc(hidden)]
-pub mod trace;
+mod trace;
 mod wait_queues;
 
 #[doc(hidden)]
-pub use abort::AbortOnUnwind;
-#[doc(hidden)]
 pub use bucket::bucket_locks_held;
-pub use deadline::{Deadline, monotonic_now};
-#[doc(hidden)]
-pub use errno::preserve_errno;
 pub use fork::{after_fork, register_fork_handler};
 pub use park_word::ParkWord;
 pub use parking_lot::{
-    ParkArgs, ParkStatus, Unparked, park, park_until_in, unpark, unpark_all, unpark_all_with,
-    unpark_all_with_args,
+    ParkArgs, Unparked, park, park_in, unpark, unpark_all, unpark_all_with, unpark_all_with_args,
+};
+pub use pysync_platform::{
+    Deadline, Native, NotLocked, ParkStatus, Parker, PendingCallError, Runtime, ThreadHooks,
 };
 pub use raw_mutex::RawMutex;
-pub use runtime::{Native, PendingCallError, Runtime, ThreadHooks};
-pub use semaphore::Semaphore;
-#[cfg(any(loom, shuttle))]
-#[doc(hidden)]
-pub use semaphore::platform::set_clock_step;
 #[doc(hidden)]
 pub use wait_queues::WAITER_BYTES;

@@ -1,5 +1,5 @@
-use crate::primitive::atomic;
-use crate::primitive::atomic::Ordering;
+use pysync_platform::primitive::atomic;
+use pysync_platform::primitive::atomic::Ordering;
 
 mod sealed {
     pub trait Sealed {}
@@ -7,7 +7,7 @@ mod sealed {
 
 /// A word that threads can park on: an atomic of 1, 2, 4 or 8 bytes.
 ///
-/// Sealed; the atomics are std's, or the model checker's under `cfg(loom)` and `cfg(shuttle)`.
+/// Sealed; the atomics are std's, or the model checker's under `cfg(pysync_loom)` and `cfg(pysync_shuttle)`.
 ///
 /// CPython: Python/parking_lot.c:L295 atomic_memcmp
 #[doc(alias = "atomic_memcmp")]

@@ -2,34 +2,12 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::time::Duration;
 
-use crate::abort::AbortOnUnwind;
 use crate::bucket::{Bucket, bucket_locks_held};
 use crate::wait_queues::WaitEntry;
-use crate::{Deadline, Native, ParkWord, Runtime, Semaphore, fork, runtime, trace};
+use crate::{ParkWord, fork, trace};
+use pysync_platform::{Deadline, Native, ParkStatus, Parker, Runtime, abort_on_unwind, detached};
 
-/// How a [`park`] ended.
-#[doc(alias("Py_PARK_OK", "Py_PARK_AGAIN", "Py_PARK_TIMEOUT", "Py_PARK_INTR"))]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum ParkStatus {
-    /// Another thread unparked this one.
-    ///
-    /// CPython: Include/internal/pycore_parking_lot.h:L24 Py_PARK_OK
-    Ok = 0,
-    /// The word did not hold the expected value, so there was no wait; or this is the child of a
-    /// fork that the thread made while it was parked. Look at the word again.
-    ///
-    /// CPython: Include/internal/pycore_parking_lot.h:L27 Py_PARK_AGAIN
-    Again = -1,
-    /// The timeout ran out.
-    ///
-    /// CPython: Include/internal/pycore_parking_lot.h:L30 Py_PARK_TIMEOUT
-    Timeout = -2,
-    /// A signal handler ran on the waiting thread.
-    ///
-    /// CPython: Include/internal/pycore_parking_lot.h:L33 Py_PARK_INTR
-    Interrupted = -3,
-}
+const CALLBACK_PANICKED: &str = "the callback of unpark panicked under a bucket lock";
 
 /// The thread that an [`unpark`] is about to wake.
 ///
@@ -91,7 +69,7 @@ pub fn park<W: ParkWord>(
     park_arg: *mut (),
     detach: bool,
 ) -> ParkStatus {
-    park_until_in::<Native, W>(word, expected, Deadline::after(timeout), park_arg, detach)
+    park_in::<Native, W>(word, expected, Deadline::after(timeout), park_arg, detach)
 }
 
 /// [`park`] in another runtime, until a deadline.
@@ -101,7 +79,7 @@ pub fn park<W: ParkWord>(
 ///
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
 #[cold]
-pub fn park_until_in<R: Runtime, W: ParkWord>(
+pub fn park_in<R: Runtime, W: ParkWord>(
     word: &W,
     expected: W::Value,
     deadline: Deadline,
@@ -131,9 +109,9 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
 
     // Detaching comes after queueing: it may unlock what we hold, and so unpark ourselves.
     debug_assert_eq!(bucket_locks_held(), 0);
-    let status = runtime::detached::<R, _>(detach, || {
+    let status = detached::<R, _>(detach, || {
         let status = fork::while_parked(&entry, || sleep(&entry, bucket, deadline));
-        #[cfg(loom)]
+        #[cfg(pysync_loom)]
         entry.retire();
         // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
         // for good, at shutdown for one, and must not leave an entry behind.
@@ -151,7 +129,7 @@ pub fn park_until_in<R: Runtime, W: ParkWord>(
 fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
     // L327-L332: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
     let status =
-        if entry.is_forgotten() { ParkStatus::Ok } else { entry.semaphore.wait_until(deadline) };
+        if entry.is_forgotten() { ParkStatus::Ok } else { entry.parker.wait_until(deadline) };
     if status == ParkStatus::Ok && !entry.is_forgotten() {
         return status;
     }
@@ -173,7 +151,7 @@ fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
     if is_unparking {
         // L335-L341: the wake is on its way, and it is going to write to `entry`.
         drop(queues);
-        while entry.semaphore.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
+        while entry.parker.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
         return ParkStatus::Ok;
     }
     // L343-L347: no unparker has, so off it ourselves.
@@ -210,16 +188,14 @@ pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
             park_arg: unsafe { (*waiter).park_arg },
             has_more_waiters,
         });
-        let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
-        f(unparked);
-        no_unwind.disarm();
+        abort_on_unwind(CALLBACK_PANICKED, || f(unparked));
         waiter
     };
 
     // L372-L375: outside the lock, which the woken thread may need.
     if !waiter.is_null() {
         // SAFETY: the wake that we owe to the entry that we took off, which is valid until then.
-        unsafe { Semaphore::wakeup_raw(&raw const (*waiter).semaphore) };
+        unsafe { Parker::wakeup_raw(&raw const (*waiter).parker) };
     }
 }
 
@@ -262,9 +238,7 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
     let first = {
         let mut queues = bucket.lock();
         let first = queues.remove_all(addr);
-        let no_unwind = AbortOnUnwind::new("the callback of unpark panicked under a bucket lock");
-        f(ParkArgs { waiter: first, asleep: PhantomData });
-        no_unwind.disarm();
+        abort_on_unwind(CALLBACK_PANICKED, || f(ParkArgs { waiter: first, asleep: PhantomData }));
         first
     };
 
@@ -273,18 +247,20 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
     }
     // SAFETY: in the chain and not yet woken.
     let last = unsafe { WaitEntry::last_unparked(first) };
-    let mut waiter = first;
     // L388-L392: a woken entry is gone, so look past it first.
-    while waiter != last {
-        // SAFETY: in the chain and not yet woken; the last one is woken below.
-        unsafe {
-            let next = WaitEntry::next_unparked(waiter);
-            Semaphore::wakeup_before(&raw const (*waiter).semaphore, &raw const (*last).semaphore);
-            waiter = next;
-        }
-    }
-    // SAFETY: the last of the wakes that we owe.
-    unsafe { Semaphore::wakeup_last(&raw const (*last).semaphore) };
+    let mut waiter = first;
+    let others = std::iter::from_fn(|| {
+        (waiter != last).then(|| {
+            // SAFETY: in the chain and not yet woken.
+            unsafe {
+                let parker = &raw const (*waiter).parker;
+                waiter = WaitEntry::next_unparked(waiter);
+                parker
+            }
+        })
+    });
+    // SAFETY: the wakes that we owe, of entries that are valid until then.
+    unsafe { Parker::wakeup_all(others, &raw const (*last).parker) };
 }
 
 /// The park arguments of the threads that an [`unpark_all_with_args`] is about to wake.

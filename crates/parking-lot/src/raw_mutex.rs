@@ -3,9 +3,9 @@ use std::panic::UnwindSafe;
 use std::ptr;
 
 use crate::latch::Latch;
-use crate::primitive::atomic::{AtomicPtr, Ordering};
-use crate::primitive::{UnsafeCell, const_fn};
-use crate::{Native, Runtime};
+use pysync_platform::primitive::atomic::{AtomicPtr, Ordering};
+use pysync_platform::primitive::{UnsafeCell, const_fn};
+use pysync_platform::{Native, NotLocked, Runtime as _};
 
 /// Somebody holds the mutex.
 const LOCKED: usize = 1;
@@ -21,7 +21,7 @@ struct Waiter {
     // L184: written by the waiter before it publishes itself, read by the thread that takes it
     // off the list.
     next: UnsafeCell<*mut Waiter>,
-    // L185: a latch and not a semaphore: there is one wake, no timeout and no signal.
+    // L185: a latch and not a parker: there is one wake, no timeout and no signal.
     latch: Latch,
 }
 
@@ -106,40 +106,41 @@ impl RawMutex {
     /// Unlocks the mutex and wakes the thread that began to wait last, if any. That thread must
     /// still lock the mutex itself.
     ///
+    /// Any thread may unlock. Exactly one unlock belongs to each lock, and that is the caller's
+    /// part. A second unlock that races with the first either panics, or unlocks the mutex of a
+    /// thread that has locked it in between. It never touches a waiter that has gone.
+    ///
     /// # Panics
-    /// `unlocking mutex that is not locked`. Any thread may unlock; that only one does for each
-    /// lock is the caller's part. A second unlock that races with the first is caught or is an
-    /// unlock of whoever locked in between, but never touches a waiter that has gone.
+    /// `unlocking mutex that is not locked`.
     ///
     /// CPython: Include/internal/pycore_lock.h:L122 _PyRawMutex_Unlock
     #[doc(alias = "_PyRawMutex_Unlock")]
     #[inline]
     #[track_caller]
     pub fn unlock(&self) {
-        self.unlock_in::<Native>();
+        if self.try_unlock().is_err() {
+            Native::fatal_error("RawMutex::unlock", "unlocking mutex that is not locked");
+        }
     }
 
-    /// [`unlock`](Self::unlock) in another runtime, which decides what misuse leads to.
+    /// [`unlock`](Self::unlock), whose caller decides what misuse leads to.
+    ///
+    /// # Errors
+    /// [`NotLocked`] if it is not locked, and then nothing has changed.
     ///
     /// CPython: Include/internal/pycore_lock.h:L122 _PyRawMutex_Unlock
     #[inline]
-    #[track_caller]
-    pub fn unlock_in<R: Runtime>(&self) {
-        // L124-L126: nobody waits.
+    pub fn try_unlock(&self) -> Result<(), NotLocked> {
+        // L124-L126: no thread waits.
         // Ordering: Release pairs with the Acquire of the next lock.
-        if self
-            .v
-            .compare_exchange(
-                ptr::without_provenance_mut(LOCKED),
-                ptr::null_mut(),
-                Ordering::Release,
-                Ordering::Relaxed,
-            )
-            .is_err()
-        {
-            // L128: out of line.
-            self.unlock_slow_in::<R>();
-        }
+        let unlocked = self.v.compare_exchange(
+            ptr::without_provenance_mut(LOCKED),
+            ptr::null_mut(),
+            Ordering::Release,
+            Ordering::Relaxed,
+        );
+        // L128: out of line.
+        if unlocked.is_ok() { Ok(()) } else { self.unlock_slow() }
     }
 
     /// Whether somebody holds the mutex; stale as soon as it returns.
@@ -200,7 +201,7 @@ impl RawMutex {
             // the node must outlive the wake; the latch returns for nothing else.
             waiter.latch.wait();
             // Ours again: a model in which somebody still reads it fails.
-            #[cfg(loom)]
+            #[cfg(pysync_loom)]
             waiter.next.with_mut(|_| ());
             // Ordering: Relaxed, as at the start.
             // L193-L194: out of order: woken is not locked, so look again. C keeps the word it
@@ -213,8 +214,7 @@ impl RawMutex {
     /// CPython: Python/lock.c:L229 _PyRawMutex_UnlockSlow
     #[doc(alias = "_PyRawMutex_UnlockSlow")]
     #[cold]
-    #[track_caller]
-    fn unlock_slow_in<R: Runtime>(&self) {
+    fn unlock_slow(&self) -> Result<(), NotLocked> {
         // Ordering: Relaxed; nothing is read through the pointer before it is claimed.
         // L231-L232: what the word looks like now.
         let mut v = self.v.load(Ordering::Relaxed);
@@ -222,7 +222,7 @@ impl RawMutex {
         loop {
             // L233-L235: a holder that is popping is one that has unlocked already.
             if v.addr() & LOCKED == 0 || (v.addr() & POPPING != 0 && !popping) {
-                R::fatal_error("RawMutex::unlock", "unlocking mutex that is not locked");
+                return Err(NotLocked);
             }
             let head = list(v);
             // L245-L249: nobody waits after all.
@@ -234,7 +234,7 @@ impl RawMutex {
                     Ordering::Release,
                     Ordering::Relaxed,
                 ) {
-                    Ok(_) => return,
+                    Ok(_) => return Ok(()),
                     Err(actual) => v = actual,
                 }
                 continue;
@@ -269,7 +269,7 @@ impl RawMutex {
                     // SAFETY: taken off by us, so nobody else sets its latch, and until that is
                     // done the waiter stays where it is.
                     unsafe { Latch::set(&raw const (*head).latch) };
-                    return;
+                    return Ok(());
                 }
                 Err(actual) => v = actual,
             }

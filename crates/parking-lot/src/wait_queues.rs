@@ -9,8 +9,8 @@
 use std::ptr;
 
 use crate::fork;
-use crate::primitive::UnsafeCell;
-use crate::semaphore::Semaphore;
+use pysync_platform::Parker;
+use pysync_platform::primitive::UnsafeCell;
 
 /// A parked thread, on its own stack.
 ///
@@ -21,7 +21,7 @@ pub(crate) struct WaitEntry {
     addr: usize,
     generation: u32,
     // L26: woken once, by the thread that takes the entry off the queue.
-    pub(crate) semaphore: Semaphore,
+    pub(crate) parker: Parker,
     // L27-L28: belongs to whoever holds the bucket lock.
     node: UnsafeCell<Node>,
 }
@@ -50,7 +50,7 @@ impl WaitEntry {
             park_arg,
             addr,
             generation: fork::generation(),
-            semaphore: Semaphore::new(),
+            parker: Parker::new(),
             node: UnsafeCell::new(Node {
                 prev: ptr::null(),
                 next: ptr::null(),
@@ -76,7 +76,7 @@ impl WaitEntry {
 
     /// Says that the entry is off its queue and woken, and its thread's own again: a model in
     /// which somebody still uses it fails.
-    #[cfg(loom)]
+    #[cfg(pysync_loom)]
     pub(crate) fn retire(&self) {
         self.node.with_mut(|_| ());
     }
@@ -327,7 +327,7 @@ impl WaitQueues {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle))))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

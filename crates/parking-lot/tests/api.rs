@@ -1,5 +1,5 @@
 //! What the types promise without doing anything.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::fmt::Debug;
 use std::mem::size_of;
@@ -8,18 +8,19 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use pysync_parking_lot::{
-    Deadline, Native, ParkStatus, PendingCallError, RawMutex, Semaphore, ThreadHooks, Unparked,
-    monotonic_now,
+    Deadline, Native, ParkStatus, Parker, PendingCallError, RawMutex, ThreadHooks, Unparked,
 };
 
+use pysync_platform::monotonic_now;
+
 static RAW_MUTEX: RawMutex = RawMutex::new();
-static SEMAPHORE: Semaphore = Semaphore::new();
+static SEMAPHORE: Parker = Parker::new();
 
 #[test]
 fn shared_types_are_send_and_sync_and_unwind_safe() {
     fn shared<T: Send + Sync + UnwindSafe + RefUnwindSafe + Debug>() {}
     shared::<RawMutex>();
-    shared::<Semaphore>();
+    shared::<Parker>();
     shared::<Deadline>();
     shared::<ParkStatus>();
     shared::<PendingCallError>();
@@ -47,7 +48,7 @@ fn everything_has_a_debug_form() {
     let locked = RawMutex::new();
     locked.lock();
     assert_eq!(format!("{locked:?}"), "RawMutex { locked: true }");
-    assert_eq!(format!("{SEMAPHORE:?}"), "Semaphore { .. }");
+    assert_eq!(format!("{SEMAPHORE:?}"), "Parker { .. }");
     assert_eq!(format!("{:?}", ParkStatus::Interrupted), "Interrupted");
     let unparked = Unparked { park_arg: null_mut(), has_more_waiters: true };
     assert!(format!("{unparked:?}").contains("has_more_waiters: true"));

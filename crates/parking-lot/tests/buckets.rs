@@ -1,6 +1,6 @@
 //! What addresses of one bucket have to do with each other. The tests take turns, since they are
 //! about who else is in the bucket.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! The child of a fork, with the handler that cleans up in it.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

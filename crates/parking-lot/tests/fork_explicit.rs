@@ -1,6 +1,6 @@
 //! The child of a fork that cleans up by itself. In a file of its own: handlers are for good, and
 //! for the whole process.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 

@@ -1,7 +1,7 @@
 //! A thread that forks in the middle of its own wait: in a signal handler that interrupted it, in
 //! the hook that detaches it, in a callback. In the child it goes on with a wait that the table has
 //! forgotten.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::park_announced;
 use pysync_parking_lot::{
-    Deadline, ParkStatus, PendingCallError, Runtime, after_fork, park, park_until_in,
+    Deadline, ParkStatus, PendingCallError, Runtime, after_fork, park, park_in,
     register_fork_handler, unpark,
 };
 use pysync_testing::{Watchdog, aborts_with, child_succeeds, wait_until, watchdog};
@@ -204,7 +204,7 @@ fn a_queued_thread_forks_as_it_detaches() {
 
     let (_turn, _watchdog) = my_turn();
     let soon = Deadline::after(Some(Duration::from_millis(50)));
-    let status = park_until_in::<Forks, _>(&WORD, 0, soon, null_mut(), true);
+    let status = park_in::<Forks, _>(&WORD, 0, soon, null_mut(), true);
     in_the_child(|| {
         let mut waiters = 0;
         unpark(&WORD, |unparked| waiters += i32::from(unparked.is_some()));

@@ -4,7 +4,7 @@
 #![cfg(all(
     target_os = "linux",
     target_arch = "x86_64",
-    not(any(loom, shuttle, pysync_portable, miri))
+    not(any(pysync_loom, pysync_shuttle, pysync_portable, miri))
 ))]
 
 mod common;

@@ -1,5 +1,5 @@
 //! Many waiters at once.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

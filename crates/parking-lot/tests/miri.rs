@@ -4,7 +4,7 @@
 //! What the threads pass to each other is neither atomic nor locked, so that only the code under
 //! test orders their accesses, and Miri reports a race where it does not. The tests take turns,
 //! since one of them empties the table.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::{NUM_BUCKETS, park_announced, unpark_one};
 use pysync_parking_lot::{
-    Native, ParkStatus, RawMutex, Semaphore, ThreadHooks, after_fork, park, unpark, unpark_all,
+    Native, ParkStatus, Parker, RawMutex, ThreadHooks, after_fork, park, unpark, unpark_all,
     unpark_all_with_args,
 };
 use pysync_testing::{Watchdog, together, wait_until, watchdog};
@@ -240,7 +240,7 @@ fn three_threads_exclude_each_other_with_a_raw_mutex() {
 #[test]
 fn a_wakeup_of_a_semaphore_carries_what_came_before_it() {
     let _turn = my_turn();
-    let (there, back) = (Semaphore::new(), Semaphore::new());
+    let (there, back) = (Parker::new(), Parker::new());
     let ball = Unprotected::new(0);
     let rounds = rounds(8, 2_000);
     together(2, |id| {
@@ -265,7 +265,7 @@ fn a_wakeup_of_a_semaphore_carries_what_came_before_it() {
 fn a_semaphore_may_go_as_soon_as_its_waiter_wakes() {
     let _turn = my_turn();
     for round in 0..rounds(6, 500) {
-        let semaphore = Box::into_raw(Box::new(Semaphore::new()));
+        let semaphore = Box::into_raw(Box::new(Parker::new()));
         let address = AtomicPtr::new(semaphore);
         thread::scope(|s| {
             s.spawn(|| {
@@ -277,7 +277,7 @@ fn a_semaphore_may_go_as_soon_as_its_waiter_wakes() {
                 drop(unsafe { Box::from_raw(semaphore) });
             });
             // SAFETY: valid until its waiter has seen the wakeup.
-            unsafe { Semaphore::wakeup_raw(semaphore) };
+            unsafe { Parker::wakeup_raw(semaphore) };
         });
     }
 }

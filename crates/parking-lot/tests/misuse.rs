@@ -1,13 +1,13 @@
 //! Foreign code that unwinds where nothing may: the process ends with a message that says so.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::ptr::null_mut;
 use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
 use pysync_parking_lot::{
-    Deadline, Native, PendingCallError, Runtime, Semaphore, ThreadHooks, park, park_until_in,
-    unpark, unpark_all_with,
+    Deadline, Native, Parker, PendingCallError, Runtime, ThreadHooks, park, park_in, unpark,
+    unpark_all_with,
 };
 use pysync_testing::aborts_with;
 
@@ -95,7 +95,7 @@ impl Runtime for PanicsInDetach {
 fn a_detach_that_panics_aborts_a_park() {
     aborts_with("a_detach_that_panics_aborts_a_park", IN_HOOK, || {
         let deadline = Deadline::after(SOON);
-        park_until_in::<PanicsInDetach, _>(&WORD, 0, deadline, null_mut(), true)
+        park_in::<PanicsInDetach, _>(&WORD, 0, deadline, null_mut(), true)
     });
 }
 
@@ -130,7 +130,7 @@ fn a_park_that_does_not_wait_calls_no_hook() {
 #[test]
 fn a_detach_that_panics_aborts_a_semaphore_wait() {
     aborts_with("a_detach_that_panics_aborts_a_semaphore_wait", IN_HOOK, || {
-        Semaphore::new().wait_in::<PanicsInDetach>(SOON, true)
+        Parker::new().wait_in::<PanicsInDetach>(Deadline::after(SOON), true)
     });
 }
 
@@ -165,6 +165,6 @@ impl Runtime for PanicsInAttach {
 fn an_attach_that_panics_aborts_a_park_in_any_runtime() {
     aborts_with("an_attach_that_panics_aborts_a_park_in_any_runtime", IN_HOOK, || {
         let deadline = Deadline::after(SOON);
-        park_until_in::<PanicsInAttach, _>(&WORD, 0, deadline, null_mut(), true)
+        park_in::<PanicsInAttach, _>(&WORD, 0, deadline, null_mut(), true)
     });
 }

@@ -1,5 +1,5 @@
 //! The runtime of plain Rust programs.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::cell::Cell;
 use std::ptr::null_mut;

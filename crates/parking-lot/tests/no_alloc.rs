@@ -1,7 +1,7 @@
 //! Waiting and waking allocate nothing, so that an allocator may be built on this.
 #![cfg(all(
     any(target_os = "linux", target_os = "android"),
-    not(any(loom, shuttle, pysync_portable))
+    not(any(pysync_loom, pysync_shuttle, pysync_portable))
 ))]
 
 mod common;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use common::{park_announced, unpark_one};
 use pysync_parking_lot::{
-    ParkStatus, RawMutex, Semaphore, after_fork, park, unpark, unpark_all, unpark_all_with,
+    ParkStatus, Parker, RawMutex, after_fork, park, unpark, unpark_all, unpark_all_with,
 };
 use pysync_testing::{fork, wait_until, watchdog};
 
@@ -145,7 +145,7 @@ fn a_contended_raw_mutex() {
 #[test]
 fn a_semaphore() {
     let _watchdog = watchdog();
-    let [ping, pong] = [Semaphore::new(), Semaphore::new()];
+    let [ping, pong] = [Parker::new(), Parker::new()];
     thread::scope(|s| {
         s.spawn(|| {
             without_allocating(|| {

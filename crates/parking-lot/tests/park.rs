@@ -1,5 +1,5 @@
 //! Park and unpark: what is compared, who is woken, and what the callback is told.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 

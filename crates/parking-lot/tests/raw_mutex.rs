@@ -1,5 +1,5 @@
 //! The word-sized mutex.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::cell::UnsafeCell;
 use std::mem::{MaybeUninit, size_of};

@@ -1,5 +1,5 @@
 //! The seam to a runtime: when a wait detaches and attaches its thread, and what it may do there.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use common::{BucketMates, unpark_one};
 use pysync_parking_lot::{
-    Deadline, Native, ParkStatus, PendingCallError, Runtime, Semaphore, bucket_locks_held, park,
-    park_until_in, unpark, unpark_all,
+    Deadline, Native, ParkStatus, Parker, PendingCallError, Runtime, bucket_locks_held, park,
+    park_in, unpark, unpark_all,
 };
 use pysync_testing::{wait_until, watchdog};
 
@@ -105,7 +105,7 @@ fn counts(attached: bool) -> (usize, usize) {
 }
 
 fn park_counting(word: &AtomicU8, expected: u8, timeout: Option<Duration>) -> ParkStatus {
-    park_until_in::<Counting, _>(word, expected, Deadline::after(timeout), null_mut(), true)
+    park_in::<Counting, _>(word, expected, Deadline::after(timeout), null_mut(), true)
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_thread_detaches_only_if_it_is_attached_asked_to_and_going_to_wait() {
     assert_eq!(counts(true), (0, 0));
 
     let now = Deadline::after(ZERO);
-    let status = park_until_in::<Counting, _>(&word, 0, now, null_mut(), false);
+    let status = park_in::<Counting, _>(&word, 0, now, null_mut(), false);
     assert_eq!(status, ParkStatus::Timeout);
     assert_eq!(counts(true), (0, 0));
 
@@ -298,16 +298,16 @@ fn a_wait_within_an_attach_or_a_detach_is_a_wait_of_its_own() {
 #[test]
 fn a_semaphore_detaches_around_its_wait_if_asked_to() {
     let _watchdog = watchdog();
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     attached();
-    assert_eq!(semaphore.wait_in::<Counting>(ZERO, false), ParkStatus::Timeout);
+    assert_eq!(semaphore.wait_in::<Counting>(Deadline::after(ZERO), false), ParkStatus::Timeout);
     assert_eq!(counts(true), (0, 0));
-    assert_eq!(semaphore.wait_in::<Counting>(ZERO, true), ParkStatus::Timeout);
+    assert_eq!(semaphore.wait_in::<Counting>(Deadline::after(ZERO), true), ParkStatus::Timeout);
     assert_eq!(counts(true), (1, 1));
     semaphore.wakeup();
-    assert_eq!(semaphore.wait_in::<Counting>(None, true), ParkStatus::Ok);
+    assert_eq!(semaphore.wait_in::<Counting>(Deadline::after(None), true), ParkStatus::Ok);
     assert_eq!(counts(true), (2, 2));
     SCRIPT.with_borrow_mut(|script| script.attached = false);
-    assert_eq!(semaphore.wait_in::<Counting>(ZERO, true), ParkStatus::Timeout);
+    assert_eq!(semaphore.wait_in::<Counting>(Deadline::after(ZERO), true), ParkStatus::Timeout);
     assert_eq!(counts(false), (2, 2));
 }

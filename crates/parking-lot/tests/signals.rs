@@ -1,6 +1,6 @@
 //! Signals that arrive while threads sleep. The tests take turns: what a handler counts is
 //! everybody's.
-#![cfg(all(unix, not(any(loom, shuttle))))]
+#![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
 mod common;
 
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{park_announced, unpark_one};
-use pysync_parking_lot::{ParkStatus, RawMutex, Semaphore, unpark, unpark_all};
+use pysync_parking_lot::{ParkStatus, Parker, RawMutex, unpark, unpark_all};
 use pysync_testing::{
     ThreadId, Watchdog, rain, rain_until, signals_handled, wait_until, watch_signals, watchdog,
 };
@@ -72,7 +72,7 @@ fn a_signal_ends_a_wait_whether_it_is_timed_or_not() {
         assert_eq!(status, ParkStatus::Interrupted);
         assert!(unpark_one(&word).is_none(), "and it has left the queue");
 
-        let semaphore = Semaphore::new();
+        let semaphore = Parker::new();
         let (status, _) = with_sleeper(
             || semaphore.wait(timeout, false),
             // SAFETY: as above.
@@ -110,7 +110,7 @@ fn without_a_parker_that_can_tell_a_signal_is_slept_through() {
     }
     let limit = Duration::from_millis(20);
     let start = Instant::now();
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     let (status, _) = with_sleeper(
         || semaphore.wait(Some(limit), false),
         // SAFETY: as above.

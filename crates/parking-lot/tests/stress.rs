@@ -3,7 +3,7 @@
 //! instrumented and would be reported.
 //!
 //! `ci/sanitize.sh` runs this file under it and under AddressSanitizer.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::cell::UnsafeCell;
 use std::ptr::null_mut;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::thread::yield_now;
 use std::time::Duration;
 
-use pysync_parking_lot::{ParkStatus, RawMutex, Semaphore, park, unpark, unpark_all};
+use pysync_parking_lot::{ParkStatus, Parker, RawMutex, park, unpark, unpark_all};
 use pysync_testing::{together, watchdog};
 
 /// Data with no protection of its own: a race on it is what the sanitizer looks for.
@@ -266,7 +266,7 @@ fn a_wake_alone_publishes_what_came_before_it() {
 fn a_semaphore_hands_data_back_and_forth() {
     const TURNS: usize = 3_000;
     let _watchdog = watchdog();
-    let [ping, pong] = [Semaphore::new(), Semaphore::new()];
+    let [ping, pong] = [Parker::new(), Parker::new()];
     let data = Unprotected::new(0usize);
     let answer = || {
         for _ in 0..TURNS {

@@ -1,5 +1,5 @@
 //! Timeouts: never early, never lost, and none too long or too short.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod common;
 
@@ -9,11 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{park_announced, park_until_announced, unpark_one};
-use pysync_parking_lot::{
-    Deadline, Native, ParkStatus, monotonic_now, park, park_until_in, unpark_all,
-};
+use pysync_parking_lot::{Deadline, Native, ParkStatus, park, park_in, unpark_all};
 use pysync_testing::{wait_until, watchdog};
 
+use pysync_platform::monotonic_now;
 const TIMEOUTS: [Duration; 7] = [
     Duration::ZERO,
     Duration::from_nanos(1),
@@ -46,7 +45,7 @@ fn a_timeout_is_never_early_and_not_much_too_late() {
 fn a_deadline_is_never_early_and_may_be_in_the_past() {
     let _watchdog = watchdog();
     let word = AtomicU32::new(9);
-    let park_until = |deadline| park_until_in::<Native, _>(&word, 9, deadline, null_mut(), false);
+    let park_until = |deadline| park_in::<Native, _>(&word, 9, deadline, null_mut(), false);
     let now = monotonic_now();
     let soon = Deadline::at(now, Some(Duration::from_millis(5)));
     assert_eq!(park_until(soon), ParkStatus::Timeout);

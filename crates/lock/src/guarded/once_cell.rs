@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::mem::MaybeUninit;
 
-use pysync_parking_lot::primitive::{UnsafeCell, const_fn};
+use pysync_platform::primitive::{UnsafeCell, const_fn};
 
 use crate::OnceFlag;
 

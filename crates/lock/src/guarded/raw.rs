@@ -1,12 +1,12 @@
 //! The locks as `lock_api` wants them.
 
-#[cfg(loom)]
+#[cfg(pysync_loom)]
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
 use lock_api::{GuardSend, RawMutexTimed};
-#[cfg(loom)]
-use pysync_parking_lot::primitive::model::lazy_static::Lazy;
+#[cfg(pysync_loom)]
+use pysync_platform::primitive::checker::lazy_static::Lazy;
 
 use crate::{LockFlags, LockStatus};
 
@@ -20,9 +20,9 @@ macro_rules! adapter {
         #[derive(Debug)]
         #[repr(transparent)]
         pub struct $name(
-            #[cfg(not(any(loom, shuttle)))] $lock,
-            #[cfg(loom)] Lazy<$lock>,
-            #[cfg(all(shuttle, not(loom)))] once_cell::sync::OnceCell<$lock>,
+            #[cfg(not(any(pysync_loom, pysync_shuttle)))] $lock,
+            #[cfg(pysync_loom)] Lazy<$lock>,
+            #[cfg(all(pysync_shuttle, not(pysync_loom)))] once_cell::sync::OnceCell<$lock>,
         );
 
         impl Default for $name {
@@ -33,24 +33,24 @@ macro_rules! adapter {
 
         impl $name {
             pub(super) const fn new() -> Self {
-                #[cfg(not(any(loom, shuttle)))]
+                #[cfg(not(any(pysync_loom, pysync_shuttle)))]
                 return Self(<$lock>::new());
-                #[cfg(loom)]
+                #[cfg(pysync_loom)]
                 return Self(Lazy { init: <$lock>::new, _p: PhantomData });
-                #[cfg(all(shuttle, not(loom)))]
+                #[cfg(all(pysync_shuttle, not(pysync_loom)))]
                 return Self(once_cell::sync::OnceCell::new());
             }
 
             /// The lock itself, for its `after_fork` above all.
             #[inline]
             pub fn get(&self) -> &$lock {
-                #[cfg(not(any(loom, shuttle)))]
+                #[cfg(not(any(pysync_loom, pysync_shuttle)))]
                 return &self.0;
                 // SAFETY: loom asks for a static, but needs its address and constructor only
                 // now; what it returns lives as long as the execution, and so longer than we.
-                #[cfg(loom)]
+                #[cfg(pysync_loom)]
                 return unsafe { &*(&raw const self.0) }.get();
-                #[cfg(all(shuttle, not(loom)))]
+                #[cfg(all(pysync_shuttle, not(pysync_loom)))]
                 return self.0.get_or_init(<$lock>::new);
             }
         }

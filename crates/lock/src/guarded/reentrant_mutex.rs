@@ -3,7 +3,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use pysync_parking_lot::Native;
+use pysync_platform::Native;
 
 use super::raw::RawReentrantMutex;
 use crate::{LockFlags, LockStatus};

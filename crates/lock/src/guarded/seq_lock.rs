@@ -2,7 +2,7 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 use super::words::Words;
-use pysync_parking_lot::primitive::const_fn;
+use pysync_platform::primitive::const_fn;
 
 /// A value that is copied out without a lock: a reader that meets a writer tries again.
 ///

@@ -8,18 +8,18 @@
 //! keep the words behind the checker's atomics. Under Miri each copy of a word holds a lock, so that
 //! a torn copy is as possible as anywhere, and Miri checks all that is around it.
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 use std::cell::Cell;
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
 
-#[cfg(not(any(loom, shuttle, miri)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle, miri)))]
 use atomic_maybe_uninit::AtomicMaybeUninit;
-#[cfg(not(any(loom, shuttle)))]
-use pysync_parking_lot::primitive::UnsafeCell;
+#[cfg(not(any(pysync_loom, pysync_shuttle)))]
+use pysync_platform::primitive::UnsafeCell;
 #[cfg(not(miri))]
-use pysync_parking_lot::primitive::atomic::Ordering;
+use pysync_platform::primitive::atomic::Ordering;
 
 type Word = usize;
 const WORD: usize = mem::size_of::<Word>();
@@ -65,7 +65,7 @@ unsafe impl<T: Send> Sync for Words<T> {}
 
 /// Storage for a `T` that is only ever accessed by words: as many as there are, then the bytes
 /// that are left.
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 #[repr(C)]
 pub(super) struct Words<T> {
     /// Aligns `value` to words.
@@ -75,7 +75,7 @@ pub(super) struct Words<T> {
     turn: std::sync::Mutex<()>,
 }
 
-#[cfg(not(any(loom, shuttle)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 impl<T: Copy> Words<T> {
     pub(super) const fn new(value: T) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl<T: Copy> Words<T> {
 }
 
 // Ordering: Relaxed throughout; the sequence lock's fences order the whole copy.
-#[cfg(not(any(loom, shuttle, miri)))]
+#[cfg(not(any(pysync_loom, pysync_shuttle, miri)))]
 impl<T: Copy> Words<T> {
     fn load_word(&self, i: usize) -> MaybeUninit<Word> {
         // SAFETY: within the value, aligned by `aligned`, and accessed by such atomics only.
@@ -119,7 +119,7 @@ impl<T: Copy> Words<T> {
     }
 }
 
-#[cfg(all(miri, not(any(loom, shuttle))))]
+#[cfg(all(miri, not(any(pysync_loom, pysync_shuttle))))]
 impl<T: Copy> Words<T> {
     fn load_word(&self, i: usize) -> MaybeUninit<Word> {
         let _turn = self.turn.lock();
@@ -147,7 +147,7 @@ impl<T: Copy> Words<T> {
 }
 
 /// In models the words are the checker's own, which cannot lie over a `T`.
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 pub(super) struct Words<T> {
     words: Vec<model::Atomic<Word>>,
     bytes: Vec<model::Atomic<u8>>,
@@ -155,7 +155,7 @@ pub(super) struct Words<T> {
     value: PhantomData<Cell<T>>,
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 impl<T: Copy> Words<T> {
     pub(super) fn new(value: T) -> Self {
         let this = Self {
@@ -184,12 +184,12 @@ impl<T: Copy> Words<T> {
     }
 }
 
-#[cfg(any(loom, shuttle))]
+#[cfg(any(pysync_loom, pysync_shuttle))]
 mod model {
     use std::mem::MaybeUninit;
     use std::sync::Mutex;
 
-    use pysync_parking_lot::primitive::atomic::{AtomicUsize, Ordering};
+    use pysync_platform::primitive::atomic::{AtomicUsize, Ordering};
 
     /// An atomic of the checker's for what need not be initialised: it says which of all the
     /// stores a load sees.

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use loom::cell::UnsafeCell;
-use pysync_parking_lot::set_clock_step;
+use pysync_platform::model::set_clock_step;
 
 /// No bound on preemptions.
 pub(crate) const EXHAUSTIVE: Option<usize> = None;

@@ -3,7 +3,7 @@
 //!
 //! What a lock guards here is neither atomic nor locked otherwise, so that only the lock orders the
 //! accesses, and Miri reports a race where it does not.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod guarded;
 mod mutex;

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use pysync_parking_lot::{
-    Deadline, ParkStatus, ParkWord, PendingCallError, Runtime, Unparked, park, park_until_in,
-    unpark, unpark_all,
+    Deadline, ParkStatus, ParkWord, PendingCallError, Runtime, Unparked, park, park_in, unpark,
+    unpark_all,
 };
 #[cfg(unix)]
 use pysync_testing::fork;
@@ -72,7 +72,7 @@ pub(crate) fn park_until_announced<W: ParkWord>(
     queued: &AtomicUsize,
 ) -> ParkStatus {
     QUEUED.set(queued);
-    park_until_in::<Announce, W>(word, expected, deadline, park_arg, true)
+    park_in::<Announce, W>(word, expected, deadline, park_arg, true)
 }
 
 /// Unparks one thread and says what the callback was told.

@@ -1,12 +1,12 @@
 //! loom: are the orderings enough? Two threads exhaustively, three within a bound of preemptions,
 //! 3 unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release -p pysync-parking-lot --test loom -- --nocapture`
+//! `RUSTFLAGS="--cfg pysync_loom" cargo test --release -p pysync-parking-lot --test loom -- --nocapture`
 //!
 //! The data that a lock or a wake is to publish is a `loom::cell::UnsafeCell`, which reports two
 //! accesses that nothing orders. A lost wake shows as a deadlock. A timed wait gives up unless a
 //! wake has come, so both ends of it are explored.
-#![cfg(loom)]
+#![cfg(pysync_loom)]
 
 mod events;
 mod park_args;
@@ -26,9 +26,7 @@ use loom::cell::UnsafeCell;
 use loom::model::Builder;
 use loom::sync::atomic::{AtomicU8, AtomicU32};
 use loom::thread;
-use pysync_parking_lot::{
-    ParkStatus, RawMutex, Semaphore, park, unpark, unpark_all, unpark_all_with,
-};
+use pysync_parking_lot::{ParkStatus, Parker, RawMutex, park, unpark, unpark_all, unpark_all_with};
 use pysync_testing::hush_panics;
 
 const SOON: Option<Duration> = Some(Duration::from_millis(1));

@@ -2,10 +2,10 @@
 
 use super::*;
 
-type State = (Semaphore, Data);
+type State = (Parker, Data);
 
 fn state() -> State {
-    (Semaphore::new(), Data::new())
+    (Parker::new(), Data::new())
 }
 
 #[test]

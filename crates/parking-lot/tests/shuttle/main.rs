@@ -1,11 +1,11 @@
 //! shuttle: is the protocol right when waits end by timeouts and signals, at any moment?
 //!
-//! `RUSTFLAGS="--cfg shuttle" cargo test --release -p pysync-parking-lot --test shuttle -- --nocapture`
+//! `RUSTFLAGS="--cfg pysync_shuttle" cargo test --release -p pysync-parking-lot --test shuttle -- --nocapture`
 //!
 //! Each model runs under random schedules and under PCT's, which look for bugs that take few
 //! preemptions. Each wait may be interrupted by a signal, and each timed one by its deadline, at
 //! random. A lost wake shows as a deadlock; a wake too many as a letter that nobody has answered.
-#![cfg(shuttle)]
+#![cfg(pysync_shuttle)]
 
 mod letters;
 mod raw_mutex;
@@ -20,11 +20,11 @@ use std::sync::atomic::AtomicUsize as PlainUsize;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-use pysync_parking_lot::primitive::UnsafeCell;
 use pysync_parking_lot::{
-    Deadline, Native, ParkStatus, PendingCallError, RawMutex, Runtime, Semaphore, park,
-    park_until_in, unpark, unpark_all, unpark_all_with,
+    Deadline, Native, ParkStatus, Parker, PendingCallError, RawMutex, Runtime, park, park_in,
+    unpark, unpark_all, unpark_all_with,
 };
+use pysync_platform::primitive::UnsafeCell;
 use shuttle::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize};
 use shuttle::thread;
 

@@ -43,7 +43,7 @@ fn a_detach_and_an_attach_may_unpark() {
     fn wait(word: &AtomicU8, timeout: Option<Duration>) {
         PARKED_ON.with(|parked_on| parked_on.set(word));
         let deadline = Deadline::after(timeout);
-        park_until_in::<Nosy, _>(word, 0, deadline, no_arg(), true);
+        park_in::<Nosy, _>(word, 0, deadline, no_arg(), true);
         assert_eq!(DETACHES.with(Cell::get), 0, "as many attaches as detaches");
     }
     check("detach and attach unpark", || {

@@ -7,7 +7,7 @@ fn every_wakeup_is_taken_once() {
     const WAKEUPS: usize = 4;
     check("semaphore", || {
         let semaphore = run(
-            Semaphore::new(),
+            Parker::new(),
             &[
                 |semaphore| {
                     let mut taken = 0;

@@ -1,15 +1,20 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use pysync_parking_lot::Deadline;
-use pysync_parking_lot::primitive::yield_now;
+use crate::primitive::yield_now;
+use crate::{Deadline, primitive};
 
 use crate::backoff::Backoff;
-use crate::mutex::TIME_TO_BE_FAIR_NS;
 
 /// Whether locks wait just as C's do. Models do, but for the yields: they go straight to the
 /// parking lot, where the interesting part is.
-pub(crate) const FAITHFUL: bool = cfg!(any(loom, shuttle, pysync_faithful));
+pub const FAITHFUL: bool = cfg!(any(pysync_loom, pysync_shuttle, pysync_faithful));
+
+/// A thread that has waited for longer than this, in nanoseconds, is handed the lock when it is
+/// unlocked, instead of having to win a race for it.
+///
+/// CPython: Python/lock.c:L22 TIME_TO_BE_FAIR_NS
+pub const TIME_TO_BE_FAIR_NS: u64 = 1_000_000;
 
 /// How often a thread yields before it parks; in C, without a look at the word meanwhile.
 ///
@@ -17,7 +22,7 @@ pub(crate) const FAITHFUL: bool = cfg!(any(loom, shuttle, pysync_faithful));
 const MAX_SPIN_COUNT: u32 = 40;
 
 /// How often it does: in models, not at all.
-const SPIN_COUNT: u32 = if cfg!(any(loom, shuttle)) { 0 } else { MAX_SPIN_COUNT };
+const SPIN_COUNT: u32 = if cfg!(any(pysync_loom, pysync_shuttle)) { 0 } else { MAX_SPIN_COUNT };
 
 /// How often a thread yields that was woken and found the mutex taken.
 const WOKEN_SPIN_COUNT: u32 = 10 * SPIN_COUNT;
@@ -43,12 +48,12 @@ impl HoldUp {
     }
 }
 
-thread_local! {
-    static LAST: Cell<HoldUp> = const { Cell::new(HoldUp { lock: 0, stride: 1 }) };
+primitive::thread_local! {
+    static LAST: Cell<HoldUp> = Cell::new(HoldUp { lock: 0, stride: 1 })
 }
 
 /// What a thread does about a locked word before it parks.
-pub(crate) struct Spin<const FAITHFUL: bool> {
+pub struct Spin<const FAITHFUL: bool> {
     yields_left: u32,
     /// How many of them from one look at the word to the next.
     stride: u32,
@@ -60,13 +65,13 @@ pub(crate) struct Spin<const FAITHFUL: bool> {
 
 impl<const FAITHFUL: bool> Spin<FAITHFUL> {
     /// Begins a wait for the lock of that address. It may be free by now.
-    pub(crate) fn new(lock: usize, now: u64, deadline: Deadline) -> Self {
+    pub fn new(lock: usize, now: u64, deadline: Deadline) -> Self {
         // Deviation D10: C leaves each lock alone for all of its yields.
         let stride = if FAITHFUL {
             MAX_SPIN_COUNT
         } else {
-            let hold_up = LAST.get().next(lock);
-            LAST.set(hold_up);
+            let hold_up = LAST.with(Cell::get).next(lock);
+            LAST.with(|cell| cell.set(hold_up));
             // Then whoever has it is about to leave. Who pauses more often keeps a processor that
             // others may need to get there.
             if hold_up.is_by_chance() {
@@ -84,13 +89,13 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
     }
 
     /// Whether to yield once more rather than to park.
-    pub(crate) fn is_worthwhile(&self, has_parked: bool) -> bool {
+    pub fn is_worthwhile(&self, has_parked: bool) -> bool {
         // Somebody has parked: then the lock is slow, as a rule, and the queue is fair.
         self.yields_left > 0 && (self.woken || !has_parked)
     }
 
     /// Yields; true if it is time to look at the word again.
-    pub(crate) fn step(&mut self) -> bool {
+    pub fn step(&mut self) -> bool {
         yield_now();
         self.yields_left -= 1;
         self.before_look -= 1;
@@ -107,7 +112,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
     }
 
     /// A wake that was no hand-off: somebody else may have been quicker.
-    pub(crate) fn woken(&mut self) {
+    pub fn woken(&mut self) {
         // Deviation D10: to sleep again at once would cost the holder another wake, for a lock
         // that changes hands meanwhile.
         if !FAITHFUL {
@@ -119,7 +124,7 @@ impl<const FAITHFUL: bool> Spin<FAITHFUL> {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle, pysync_faithful))))]
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle, pysync_faithful))))]
 mod tests {
     use super::*;
 
@@ -138,7 +143,7 @@ mod tests {
 
     /// Without the limit of time, which the tests set for themselves.
     fn begun<const FAITHFUL: bool>(last: HoldUp) -> Spin<FAITHFUL> {
-        LAST.set(last);
+        LAST.with(|cell| cell.set(last));
         Spin { until: Deadline::NEVER, ..Spin::new(8, 0, Deadline::NEVER) }
     }
 
@@ -169,7 +174,7 @@ mod tests {
         assert!((1..5).fold(last, |last, lock| last.next(lock)).is_by_chance());
         assert_eq!(looks(begun::<false>(HoldUp { lock: 8, stride: 1 }), false), [2, 6, 14, 30, 40]);
         // And the next wait knows of it.
-        assert_eq!(LAST.get().stride, 2);
+        assert_eq!(LAST.with(Cell::get).stride, 2);
         assert_eq!(looks(begun::<false>(HoldUp { lock: 8, stride: 40 }), false), [40]);
     }
 

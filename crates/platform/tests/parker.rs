@@ -1,11 +1,11 @@
 //! The semaphore that a parked thread sleeps on.
-#![cfg(not(any(loom, shuttle)))]
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pysync_parking_lot::{ParkStatus, Semaphore};
+use pysync_platform::{ParkStatus, Parker};
 use pysync_testing::{wait_until, watchdog};
 
 const ZERO: Option<Duration> = Some(Duration::ZERO);
@@ -13,7 +13,7 @@ const ZERO: Option<Duration> = Some(Duration::ZERO);
 #[test]
 fn a_wakeup_may_come_before_its_wait() {
     let _watchdog = watchdog();
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     semaphore.wakeup();
     assert_eq!(semaphore.wait(None, false), ParkStatus::Ok);
     semaphore.wakeup();
@@ -24,7 +24,7 @@ fn a_wakeup_may_come_before_its_wait() {
 #[test]
 fn wakeups_are_counted_and_each_is_taken_once() {
     let _watchdog = watchdog();
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     // More than the ten of C's Windows semaphore.
     for _ in 0..1_000 {
         semaphore.wakeup();
@@ -39,7 +39,7 @@ fn wakeups_are_counted_and_each_is_taken_once() {
 fn a_wakeup_ends_a_wait_whether_it_is_timed_or_not() {
     let _watchdog = watchdog();
     for timeout in [None, Some(Duration::from_secs(3600)), Some(Duration::MAX)] {
-        let semaphore = Semaphore::new();
+        let semaphore = Parker::new();
         let turns = AtomicUsize::new(0);
         thread::scope(|s| {
             s.spawn(|| {
@@ -60,7 +60,7 @@ fn a_wakeup_ends_a_wait_whether_it_is_timed_or_not() {
 #[test]
 fn a_wait_times_out_and_never_early() {
     let _watchdog = watchdog();
-    let semaphore = Semaphore::default();
+    let semaphore = Parker::default();
     for micros in [0, 1, 100, 2_000] {
         let timeout = Duration::from_micros(micros);
         let start = Instant::now();
@@ -75,7 +75,7 @@ fn a_wait_times_out_and_never_early() {
 fn no_wakeup_is_lost_to_a_timeout() {
     const WAKEUPS: usize = 5_000;
     let _watchdog = watchdog();
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     let given = AtomicUsize::new(0);
     let mut timeouts = 0;
     thread::scope(|s| {
@@ -104,7 +104,7 @@ fn no_wakeup_is_lost_to_a_timeout() {
 #[test]
 fn several_threads_may_share_one_though_it_is_made_for_one() {
     let _watchdog = watchdog();
-    let semaphore = Semaphore::new();
+    let semaphore = Parker::new();
     thread::scope(|s| {
         for _ in 0..4 {
             s.spawn(|| {

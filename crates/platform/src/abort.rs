@@ -27,12 +27,22 @@ impl Drop for AbortOnUnwind {
     }
 }
 
-/// Writes the message to the standard error output, then aborts.
+/// Calls `f`, and aborts the process if it unwinds. `what` completes the message
+/// `pysync: …; aborting`.
+#[inline]
+pub fn abort_on_unwind<T>(what: &'static str, f: impl FnOnce() -> T) -> T {
+    let guard = AbortOnUnwind::new(what);
+    let result = f();
+    guard.disarm();
+    result
+}
+
+/// Writes `pysync: message; aborting` to the standard error output, then aborts the process.
 ///
 /// Takes no lock and allocates nothing, since the caller may hold the lock of a bucket: `eprintln!`
 /// would wait for the holder of stderr's lock, which may itself wait for that bucket.
 #[cold]
-pub(crate) fn abort(message: &str) -> ! {
+pub fn abort(message: &str) -> ! {
     let mut buffer = [0; 256];
     let mut rest = &mut buffer[..];
     // A message that is too long is cut.

@@ -43,7 +43,7 @@ fn number(ident: &Cell<u64>) -> u64 {
     number
 }
 
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle))))]
 mod tests {
     use super::*;
     use std::thread;

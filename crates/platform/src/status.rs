@@ -1,21 +1,8 @@
+//! What a wait may do, and how it ended.
+
 use std::fmt;
 
 use bitflags::bitflags;
-
-/// Bit 0 of a mutex, an event or a once flag.
-///
-/// CPython: Include/cpython/lock.h:L5 _Py_UNLOCKED
-pub(crate) const UNLOCKED: u8 = 0;
-/// CPython: Include/cpython/lock.h:L6 _Py_LOCKED
-pub(crate) const LOCKED: u8 = 1;
-/// Threads may be parked on the word.
-///
-/// CPython: Include/internal/pycore_lock.h:L17 _Py_HAS_PARKED
-pub(crate) const HAS_PARKED: u8 = 2;
-/// A once flag that is done for good.
-///
-/// CPython: Include/internal/pycore_lock.h:L18 _Py_ONCE_INITIALIZED
-pub(crate) const ONCE_INITIALIZED: u8 = 4;
 
 bitflags! {
     /// What a lock may do while it waits. The empty set neither detaches nor heeds signals
@@ -65,6 +52,30 @@ pub enum LockStatus {
     Interrupted = 2,
 }
 
+/// How a park, or any sleep on a [`Parker`](crate::Parker), ended.
+#[doc(alias("Py_PARK_OK", "Py_PARK_AGAIN", "Py_PARK_TIMEOUT", "Py_PARK_INTR"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum ParkStatus {
+    /// Another thread unparked this one.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L24 Py_PARK_OK
+    Ok = 0,
+    /// The word did not hold the expected value, so there was no wait; or this is the child of a
+    /// fork that the thread made while it was parked. Look at the word again.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L27 Py_PARK_AGAIN
+    Again = -1,
+    /// The timeout ran out.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L30 Py_PARK_TIMEOUT
+    Timeout = -2,
+    /// A signal handler ran on the waiting thread.
+    ///
+    /// CPython: Include/internal/pycore_parking_lot.h:L33 Py_PARK_INTR
+    Interrupted = -3,
+}
+
 /// The lock to be unlocked is not locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLocked;
@@ -76,15 +87,3 @@ impl fmt::Display for NotLocked {
 }
 
 impl std::error::Error for NotLocked {}
-
-/// The recursive mutex to be unlocked is not held by the calling thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotOwner;
-
-impl fmt::Display for NotOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the recursive mutex is not held by the current thread")
-    }
-}
-
-impl std::error::Error for NotOwner {}

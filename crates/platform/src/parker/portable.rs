@@ -10,12 +10,12 @@ use std::time::Duration;
 use crate::{Deadline, ParkStatus, monotonic_now};
 
 /// Wakeups that nobody has taken yet.
-pub(super) struct Parker {
+pub(super) struct Sleep {
     count: Mutex<u32>,
     condvar: Condvar,
 }
 
-impl Parker {
+impl Sleep {
     /// CPython: Python/parking_lot.c:L54 _PySemaphore_Init
     pub(super) const fn new() -> Self {
         // L73-L79: std sets its pthread objects up when they are first used.
@@ -65,17 +65,14 @@ impl Parker {
     }
 
     /// # Safety
-    /// As for `wake`.
-    pub(super) unsafe fn wake_before(this: *const Self, _last: *const Self) {
+    /// As for `wake`, for each of them.
+    pub(super) unsafe fn wake_all(others: impl Iterator<Item = *const Self>, last: *const Self) {
+        for this in others {
+            // SAFETY: by contract.
+            unsafe { Self::wake(this) };
+        }
         // SAFETY: by contract.
-        unsafe { Self::wake(this) };
-    }
-
-    /// # Safety
-    /// As for `wake`.
-    pub(super) unsafe fn wake_last(this: *const Self) {
-        // SAFETY: by contract.
-        unsafe { Self::wake(this) };
+        unsafe { Self::wake(last) };
     }
 
     fn lock(&self) -> MutexGuard<'_, u32> {

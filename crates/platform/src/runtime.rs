@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use crate::abort::AbortOnUnwind;
+use crate::abort::abort_on_unwind;
 use crate::{ident, primitive, trace};
 
 /// A pending call failed, and the wait that ran it ends as interrupted.
@@ -125,15 +125,21 @@ impl Runtime for Native {
 }
 
 /// Calls `wait`, with the thread detached from its runtime if `detach` asks for it, the thread is
-/// attached, and it is not a trace subscriber that waits.
-pub(crate) fn detached<R: Runtime, T>(detach: bool, wait: impl FnOnce() -> T) -> T {
-    // Around all of it: a panic in between would leave the thread detached, or queued.
-    let no_unwind = AbortOnUnwind::new("a panic in a runtime's detach or attach around a wait");
-    let detached = if detach && !trace::is_emitting() { R::detach() } else { None };
-    let result = wait();
-    if let Some(detached) = detached {
-        R::attach(detached);
-    }
-    no_unwind.disarm();
-    result
+/// attached, and it is not a trace subscriber that waits. Returns once the thread is attached
+/// again, if it ever is.
+///
+/// The caller holds no lock that a hook may want: see [`Runtime`].
+///
+/// # Aborts
+/// The process, with a message, if `R::detach`, `wait` or `R::attach` panics: the thread may be on
+/// a queue, or detached, or have been handed a lock.
+pub fn detached<R: Runtime, T>(detach: bool, wait: impl FnOnce() -> T) -> T {
+    abort_on_unwind("a panic in a runtime's detach or attach around a wait", || {
+        let detached = if detach && !trace::is_emitting() { R::detach() } else { None };
+        let result = wait();
+        if let Some(detached) = detached {
+            R::attach(detached);
+        }
+        result
+    })
 }

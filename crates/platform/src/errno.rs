@@ -16,13 +16,10 @@ pub fn preserve_errno<T>(f: impl FnOnce() -> T) -> T {
 }
 
 /// The error of the last call that failed.
-#[cfg(all(
-    any(target_os = "linux", target_os = "android"),
-    not(any(loom, shuttle, pysync_portable))
-))]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use imp::get;
 
-#[cfg(all(unix, not(any(loom, shuttle))))]
+#[cfg(unix)]
 mod imp {
     #[cfg(target_os = "android")]
     use libc::__errno as location;
@@ -44,8 +41,8 @@ mod imp {
     }
 }
 
-/// Models make no system call, and Windows has errors of its own: there is nothing to keep.
-#[cfg(not(all(unix, not(any(loom, shuttle)))))]
+/// Windows has errors of its own: there is nothing to keep.
+#[cfg(not(unix))]
 mod imp {
     #[derive(Clone, Copy)]
     pub(super) struct Errno;

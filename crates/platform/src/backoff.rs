@@ -1,6 +1,4 @@
-use std::hint;
-
-use pysync_parking_lot::primitive::yield_now;
+use crate::primitive::{hint, yield_now};
 
 use crate::spin::FAITHFUL;
 
@@ -12,17 +10,18 @@ const MOST_PAUSES: u32 = 128;
 
 /// What a thread does while others change a word that is never locked for long: it stands back,
 /// for longer each time, so that they get on with it undisturbed.
-pub(crate) struct Backoff {
+pub struct Backoff {
     pauses: u32,
 }
 
 impl Backoff {
-    pub(crate) const fn new() -> Self {
+    /// The first stand-back is the shortest.
+    pub const fn new() -> Self {
         Self { pauses: FEWEST_PAUSES }
     }
 
     /// Stands back.
-    pub(crate) fn stand_back(&mut self) {
+    pub fn stand_back(&mut self) {
         // Deviation D13: C tries again at once.
         if !FAITHFUL {
             (0..self.pauses).for_each(|_| hint::spin_loop());
@@ -31,7 +30,7 @@ impl Backoff {
     }
 
     /// Stands back while another thread must get somewhere, and yields once that takes long.
-    pub(crate) fn snooze(&mut self) {
+    pub fn snooze(&mut self) {
         // Deviation D13: C yields at once.
         if FAITHFUL || self.pauses == MOST_PAUSES {
             yield_now();
@@ -41,7 +40,7 @@ impl Backoff {
     }
 }
 
-#[cfg(all(test, not(any(loom, shuttle, pysync_faithful))))]
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle, pysync_faithful))))]
 mod tests {
     use super::*;
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::semaphore;
+use crate::monotonic_now;
 
 /// A point on the monotonic clock at which a wait gives up, or never.
 ///
@@ -52,14 +52,7 @@ impl Deadline {
     }
 }
 
-/// The monotonic clock in nanoseconds, the one that deadlines are on. Its origin is arbitrary;
-/// only differences mean something.
-#[inline]
-pub fn monotonic_now() -> u64 {
-    semaphore::monotonic_now()
-}
-
-#[cfg(all(test, not(any(loom, shuttle))))]
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle))))]
 mod tests {
     use super::*;
 
