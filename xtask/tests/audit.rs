@@ -242,11 +242,33 @@ fn marker_that_covers_no_code() {
 }
 
 #[test]
-fn marker_that_gives_no_reason() {
-    let expected =
-        "crates/gate/src/lib.rs:38: this marker gives no reason; write `// L95-L102: why`";
-    broken(LIB, "// L33: open", "// L33", &[expected]);
+fn bare_marker_counts_its_lines() {
+    broken(LIB, "// L33: open", "// L33", &[]);
+    broken(LIB, "// L27-L31: shut", "// L27-L30, L31", &[]);
+    broken(LIB, "// L27-L31: shut", "// lock.c:L27-L31", &[]);
+    broken(LIB, "// L27-L31: shut", "// Python/lock.c:L27-L31", &[]);
+}
+
+#[test]
+fn bare_marker_is_audited_like_any_other() {
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: L32 of Gate_Enter is no code",
+    ];
+    broken(LIB, "// L33: open", "// L32", &expected);
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: marker outside of its function: Gate::enter mirrors Gate_Enter (lock.c:L24-L34)",
+    ];
+    broken(LIB, "// L33: open", "// L33-L40", &expected);
+}
+
+#[test]
+fn marker_that_gives_an_empty_reason() {
+    let expected = "crates/gate/src/lib.rs:38: this marker gives no reason; write `// L95-L102: why`, \
+                    or `// L95-L102` where there is none to give";
     broken(LIB, "// L33: open", "// L33:", &[expected]);
+    broken(LIB, "// L33: open", "// L33: ", &[expected]);
     let silent = [
         expected,
         "crates/gate/src/lib.rs:38: this marker says that it is out of order, and it is not",
@@ -258,9 +280,11 @@ fn marker_that_gives_no_reason() {
 fn marker_in_no_form() {
     let expected = [
         "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
-        "crates/gate/src/lib.rs:38: not a marker: `// L33 open`; the form is `// L95-L102: why`",
+        "crates/gate/src/lib.rs:38: not a marker: `// L33 open`; the form is `// L95-L102: why` or `// L95-L102`",
     ];
     broken(LIB, "// L33: open", "// L33 open", &expected);
+    let expected = [expected[0], &expected[1].replace("L33 open", "L33; open")];
+    broken(LIB, "// L33: open", "// L33; open", &expected);
 }
 
 #[test]
@@ -276,6 +300,20 @@ fn marker_going_backwards_without_saying_so() {
     ] {
         broken(LIB, "// L27-L31: shut", &said, &[]);
     }
+}
+
+#[test]
+fn bare_marker_going_backwards() {
+    let backwards = "// L33\n        let _ = self.bits;\n        // L27-L31";
+    let expected = "crates/gate/src/lib.rs:33: L27 of Gate_Enter after L33: markers climb; if Rust does it in \
+         another order, write `// L27: out of order: why`";
+    broken(LIB, "// L27-L31: shut", backwards, &[expected]);
+    // To say that it is out of order is to give a reason.
+    let expected = [
+        "Python/lock.c:33: L33 of Gate_Enter: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:38: not a marker: `// L33 out of order`; the form is `// L95-L102: why` or `// L95-L102`",
+    ];
+    broken(LIB, "// L33: open", "// L33 out of order", &expected);
 }
 
 #[test]

@@ -152,6 +152,32 @@ fn new_lines_inside_a_marker_stay_out_of_it() {
 }
 
 #[test]
+fn bare_markers_are_carried_over_too() {
+    let fixture = pair();
+    fixture.edit(LIB, "// L27-L31: shut", "// L27-L30, L31");
+    fixture.edit(LIB, "// L33: open", "// lock.c:L33");
+    fixture.edit(LIB, "// L20: what std calls it", "// L20");
+    let before = fixture.read(LIB);
+    fixture.edit(LOCK_C, "    sched_yield();", "    // why\n    yield();");
+    bless(&fixture, 1);
+    let rust = replaced(
+        &before,
+        &[
+            ("L25 Gate_Enter", "L26 Gate_Enter"),
+            ("// L27-L30, L31\n", "// L28-L31, L32\n"),
+            ("// lock.c:L33\n", "// lock.c:L34\n"),
+            ("// L20\n", "// L20?\n"),
+        ],
+    );
+    assert_eq!(fixture.read(LIB), rust);
+    let expected = [
+        "Python/lock.c:21: L21 of give_way: no marker and no ledger entry",
+        "crates/gate/src/lib.rs:14: L20? are lines of an earlier version that `bless` could not place; read the C again",
+    ];
+    assert_eq!(problems(&fixture), expected);
+}
+
+#[test]
 fn a_new_layout_is_followed_to_the_character() {
     let fixture = pair();
     fixture.edit(

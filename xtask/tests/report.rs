@@ -153,6 +153,17 @@ fn markers_deviations_and_the_ledger_are_shown_where_they_apply() {
 }
 
 #[test]
+fn bare_markers_are_links_without_a_reason() {
+    let fixture = Fixture::new();
+    fixture.edit(LIB, "// L27-L31: shut", "// L27-L30, L31");
+    let page = &report(&fixture)["lock.c.html"];
+    let marker = "<span class=\"c\">// <a href=\"lock.c.html#L27\">L27-L30</a>, \
+                  <a href=\"lock.c.html#L31\">L31</a></span>";
+    assert!(page.contains(marker), "{page}");
+    assert_eq!(blocks(row(page, "L27")), blocks(row(page, "L31")));
+}
+
+#[test]
 fn nothing_is_fetched_and_nothing_is_left_unescaped() {
     let fixture = Fixture::new();
     fixture.edit("cpython/Python/lock.c", "// somebody is inside", "// <script>alert(1)</script>");

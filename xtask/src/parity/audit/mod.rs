@@ -259,12 +259,13 @@ fn too_much_ledger(lines: LineCount) -> Option<Problem> {
     })
 }
 
-/// Markers say why, not only where.
+/// Markers whose reason is empty. A bare marker, without a colon, promises none.
 fn unexplained(files: &[RustFile]) -> impl Iterator<Item = Problem> + '_ {
     files.iter().flat_map(|file| {
-        let silent = file.markers.iter().filter(|marker| marker.why.is_empty());
+        let silent = file.markers.iter().filter(|marker| marker.why.as_deref() == Some(""));
         silent.map(|marker| {
-            let message = "this marker gives no reason; write `// L95-L102: why`";
+            let message = "this marker gives no reason; write `// L95-L102: why`, or `// L95-L102` \
+                           where there is none to give";
             Problem::new(&file.path, marker.at, message)
         })
     })

@@ -170,10 +170,10 @@ fn marker_html(material: &Material, file: usize, at: usize, marker: &Marker) -> 
             None => html.push_str(&range.to_string()),
         }
     }
-    let order = if marker.out_of_order { "out of order: " } else { "" };
-    let why = format!("{order}{}", marker.why);
-    if !why.is_empty() {
-        html.push_str(&format!("<span class=\"why\">: {}</span>", escape(&why)));
+    if let Some(why) = &marker.why {
+        let order = if marker.out_of_order { "out of order: " } else { "" };
+        let why = escape(&format!("{order}{why}"));
+        html.push_str(&format!("<span class=\"why\">: {why}</span>"));
     }
     html.push_str("</span>");
     html

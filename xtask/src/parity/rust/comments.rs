@@ -6,8 +6,8 @@ use regex::Regex;
 
 use super::{Marker, Range, RustFile, Tag};
 
-/// `// L95-L102: why`, `// L95, L97-L98: why`, `// lock.h:L45: why`, `// L95?: why`. The groups
-/// are the file, the ranges and the rest.
+/// `// L95-L102: why`, `// L95, L97-L98: why`, `// lock.h:L45: why`, `// L95?: why`, and each of
+/// them without the colon and the reason. The groups are the file, the ranges and the rest.
 static MARKER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
         r"^[ \t]*// ?(?:([A-Za-z0-9_/]+\.[ch]):)?(L[0-9]{1,6}(?:-L[0-9]{1,6})?\??(?:, ?L[0-9]{1,6}(?:-L[0-9]{1,6})?\??)*)(.*)$",
@@ -26,20 +26,20 @@ pub(super) fn scan(file: &mut RustFile, text: &str) {
         if let Some(parts) = MARKER.captures(text) {
             let group = |at: usize| parts.get(at).map_or("", |part| part.as_str());
             let rest = group(3);
-            match (ranges(group(2)), rest.is_empty() || rest.starts_with(':')) {
-                (Some(ranges), true) => {
-                    let (out_of_order, why) = reason(rest);
-                    file.markers.push(Marker {
-                        at: line,
-                        file: parts.get(1).map(|part| part.as_str().to_owned()),
-                        ranges,
-                        out_of_order,
-                        why: why.to_owned(),
-                    });
-                }
+            match (ranges(group(2)), reason(rest)) {
+                (Some(ranges), Some((out_of_order, why))) => file.markers.push(Marker {
+                    at: line,
+                    file: parts.get(1).map(|part| part.as_str().to_owned()),
+                    ranges,
+                    out_of_order,
+                    why: why.map(str::to_owned),
+                }),
                 _ => file.complain(
                     line,
-                    format!("not a marker: `{}`; the form is `// L95-L102: why`", text.trim()),
+                    format!(
+                        "not a marker: `{}`; the form is `// L95-L102: why` or `// L95-L102`",
+                        text.trim()
+                    ),
                 ),
             }
         }
@@ -80,15 +80,19 @@ pub(crate) fn marker_parts(line: &str) -> Option<MarkerParts> {
     Some(MarkerParts { file: parts.get(1).map(|file| file.range()), ranges })
 }
 
-/// Whether a marker says that it is out of order, and what else it says.
-fn reason(rest: &str) -> (bool, &str) {
-    let text = rest.trim_start_matches(':').trim();
-    match text.strip_prefix("out of order") {
-        Some(more) if more.is_empty() || more.starts_with([':', ',', ';']) => {
-            (true, more.trim_start_matches([':', ',', ';']).trim())
-        }
-        _ => (false, text),
+/// Whether a marker says that it is out of order, and the reason that it gives: no reason where
+/// nothing follows the numbers, an empty one where only a colon does. `None` is no marker.
+fn reason(rest: &str) -> Option<(bool, Option<&str>)> {
+    if rest.trim().is_empty() {
+        return Some((false, None));
     }
+    let text = rest.strip_prefix(':')?.trim_start_matches(':').trim();
+    Some(match text.strip_prefix("out of order") {
+        Some(more) if more.is_empty() || more.starts_with([':', ',', ';']) => {
+            (true, Some(more.trim_start_matches([':', ',', ';']).trim()))
+        }
+        _ => (false, Some(text)),
+    })
 }
 
 fn ranges(text: &str) -> Option<Vec<Range>> {

@@ -53,7 +53,8 @@ pub(crate) struct Anchor {
     pub(crate) item: usize,
 }
 
-/// `// L95-L102: first waiter; announce it before sleeping`
+/// `// L95-L102: first waiter; announce it before sleeping`, or `// L95-L102` where there is no
+/// reason to give.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) at: u32,
@@ -63,8 +64,9 @@ pub(crate) struct Marker {
     pub(crate) ranges: Vec<Range>,
     /// `// L95: out of order: …`, where Rust does it in another order than C.
     pub(crate) out_of_order: bool,
-    /// What it says, without the numbers and without "out of order".
-    pub(crate) why: String,
+    /// What it says, without the numbers and without "out of order". A bare marker, which ends
+    /// with its numbers, has none.
+    pub(crate) why: Option<String>,
 }
 
 /// Some C lines that a marker names.

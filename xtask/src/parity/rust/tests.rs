@@ -82,23 +82,25 @@ fn what_looks_like_an_anchor_and_is_none_is_said() {
 #[test]
 fn reads_markers() {
     let file = parse(
-        "fn f() {\n    // L95-L102: first waiter\n    // L7, L9-L11\n    // lock.h:L45: fast\n    // L10 of `g`: no\n    // Later\n    // L9-L7: no\n}\n",
+        "fn f() {\n    // L95-L102: first waiter\n    // L7, L9-L11\n    // lock.h:L45: fast\n    // L10 of `g`: no\n    // Later\n    // L9-L7: no\n    // L8:\n    // lock.h:L47  \n    // L8,\n    // L8; no\n}\n",
     );
     let markers: Vec<_> = file
         .markers
         .iter()
-        .map(|m| (m.at, m.file.as_deref(), numbers(&m.ranges), m.why.as_str()))
+        .map(|m| (m.at, m.file.as_deref(), numbers(&m.ranges), m.why.as_deref()))
         .collect();
     assert_eq!(
         markers,
         [
-            (2, None, vec![(95, 102, false)], "first waiter"),
-            (3, None, vec![(7, 7, false), (9, 11, false)], ""),
-            (4, Some("lock.h"), vec![(45, 45, false)], "fast"),
+            (2, None, vec![(95, 102, false)], Some("first waiter")),
+            (3, None, vec![(7, 7, false), (9, 11, false)], None),
+            (4, Some("lock.h"), vec![(45, 45, false)], Some("fast")),
+            (8, None, vec![(8, 8, false)], Some("")),
+            (9, Some("lock.h"), vec![(47, 47, false)], None),
         ]
     );
     let odd: Vec<u32> = file.malformed.iter().map(|problem| problem.line).collect();
-    assert_eq!(odd, [5, 7]);
+    assert_eq!(odd, [5, 7, 10, 11]);
 }
 
 fn numbers(ranges: &[Range]) -> Vec<(u32, u32, bool)> {
@@ -110,9 +112,13 @@ fn reads_what_markers_say_about_themselves() {
     let file = parse(
         "fn f() {\n    // L7: out of order: the clock first\n    // L8: out of order\n    // L9: out of orderly\n    // L3-L4?, L10: lost\n}\n",
     );
-    let said: Vec<_> = file.markers.iter().map(|m| (m.out_of_order, m.why.as_str())).collect();
-    let expected =
-        [(true, "the clock first"), (true, ""), (false, "out of orderly"), (false, "lost")];
+    let said: Vec<_> = file.markers.iter().map(|m| (m.out_of_order, m.why.as_deref())).collect();
+    let expected = [
+        (true, Some("the clock first")),
+        (true, Some("")),
+        (false, Some("out of orderly")),
+        (false, Some("lost")),
+    ];
     assert_eq!(said, expected);
     assert_eq!(numbers(&file.markers[3].ranges), [(3, 4, true), (10, 10, false)]);
 }
