@@ -4,7 +4,7 @@ source "$(dirname "$0")/common.sh"
 cargo clippy --workspace --all-targets -- -D warnings
 cargo clippy --workspace --all-features --exclude pysync-benches -- -D warnings
 layers=("${LAYERS[@]/#/--package=}")
-for cfg in loom shuttle pysync_portable pysync_faithful; do
+for cfg in pysync_loom pysync_shuttle pysync_portable pysync_faithful; do
     (
         target "clippy-$cfg"
         RUSTFLAGS="--cfg $cfg" cargo clippy "${layers[@]}" --all-targets -- -D warnings

@@ -48,7 +48,7 @@ if [[ " ${checked[*]} " == *" $musl32 "* && "$(uname -sm)" == "Linux x86_64" ]];
     export CARGO_TARGET_I686_UNKNOWN_LINUX_MUSL_LINKER=rust-lld
     for cfg in "" "--cfg libc_unstable_musl_v1_2"; do
         RUSTFLAGS="$RUSTFLAGS $cfg" cargo test --quiet --target "$musl32" \
-            "${LAYERS[@]/#/--package=}" --test miri --test timeout --test semaphore
+            "${LAYERS[@]/#/--package=}" --test miri --test timeout --test parker
     done
 fi
 

@@ -16,9 +16,24 @@ use crate::Outcome;
 use crate::workspace::Workspace;
 
 /// Every step, in the order in which `cargo xtask ci` runs them: what fails soonest goes first.
-const STEPS: [&str; 14] = [
-    "fmt", "clippy", "doc", "targets", "test", "parity", "site", "loom", "shuttle", "sanitize",
-    "miri", "bench", "cpython", "mutants",
+const STEPS: [&str; 17] = [
+    "fmt",
+    "clippy",
+    "doc",
+    "msrv",
+    "dependents",
+    "package",
+    "targets",
+    "test",
+    "parity",
+    "site",
+    "loom",
+    "shuttle",
+    "sanitize",
+    "miri",
+    "bench",
+    "cpython",
+    "mutants",
 ];
 
 /// Runs the CI steps: every script of `ci/`, or the named ones in the given order.
@@ -35,8 +50,8 @@ pub(crate) struct Ci {
 }
 
 const EXAMPLES: &str = "\
-Steps: fmt clippy doc targets test parity site loom shuttle sanitize miri bench cpython mutants;
-each is the script ci/STEP.sh.
+Steps: fmt clippy doc msrv dependents package targets test parity site loom shuttle sanitize miri
+bench cpython mutants; each is the script ci/STEP.sh.
 
 Examples:
   cargo xtask ci                     all of them, until one fails

@@ -75,6 +75,9 @@ struct Killer {
     /// The package's features, as cargo takes them.
     #[serde(default)]
     features: String,
+    /// One more cfg, besides the tool's own.
+    #[serde(default)]
+    cfg: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -241,8 +244,9 @@ impl Scratch {
         }
         cargo.args(["test", "--package", &killer.package, "--test", killer.target()]);
         cargo.args(["--features", &killer.features]);
-        cargo.env("CARGO_TARGET_DIR", self.target.join(killer.tool.name()));
-        killer.tool.prepare(&mut cargo, &self.tree);
+        let kind = killer.cfg.as_deref().unwrap_or(killer.tool.name());
+        cargo.env("CARGO_TARGET_DIR", self.target.join(kind));
+        killer.prepare(&mut cargo, &self.tree);
         cargo
     }
 }
@@ -265,6 +269,30 @@ impl Killer {
     fn target(&self) -> &str {
         self.target.as_deref().unwrap_or(self.tool.name())
     }
+
+    /// What cargo needs to be told, and to find in its environment.
+    fn prepare(&self, cargo: &mut Command, tree: &Path) {
+        let mut flags: Vec<String> = self.cfg.iter().map(|cfg| format!("--cfg {cfg}")).collect();
+        match self.tool {
+            Tool::Loom | Tool::Shuttle => {
+                flags.push(format!("--cfg pysync_{}", self.tool.name()));
+                cargo.arg("--release");
+                if std::env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
+                    cargo.env("LOOM_MAX_PREEMPTIONS", "3");
+                }
+            }
+            Tool::Test => {}
+            Tool::Tsan => {
+                flags.push("-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer".into());
+                let suppressions = tree.join("ci/tsan.supp");
+                cargo.args(["--target", HOST]);
+                cargo.env("TSAN_OPTIONS", format!("suppressions={}", suppressions.display()));
+            }
+        }
+        if !flags.is_empty() {
+            cargo.env("RUSTFLAGS", flags.join(" "));
+        }
+    }
 }
 
 impl Tool {
@@ -274,25 +302,6 @@ impl Tool {
             Self::Shuttle => "shuttle",
             Self::Test => "test",
             Self::Tsan => "tsan",
-        }
-    }
-
-    /// What cargo needs to be told, and to find in its environment.
-    fn prepare(self, cargo: &mut Command, tree: &Path) {
-        match self {
-            Self::Loom | Self::Shuttle => {
-                cargo.arg("--release").env("RUSTFLAGS", format!("--cfg {}", self.name()));
-                if std::env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
-                    cargo.env("LOOM_MAX_PREEMPTIONS", "3");
-                }
-            }
-            Self::Test => {}
-            Self::Tsan => {
-                let flags = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
-                let suppressions = tree.join("ci/tsan.supp");
-                cargo.env("RUSTFLAGS", flags).args(["--target", HOST]);
-                cargo.env("TSAN_OPTIONS", format!("suppressions={}", suppressions.display()));
-            }
         }
     }
 
@@ -308,7 +317,8 @@ impl Tool {
 impl std::fmt::Display for Killer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let tool = self.tool.name();
-        write!(f, "{tool} {} {} {}", self.package, self.target(), self.tests)
+        write!(f, "{tool} {} {} {}", self.package, self.target(), self.tests)?;
+        self.cfg.iter().try_for_each(|cfg| write!(f, " --cfg {cfg}"))
     }
 }
 

@@ -3,7 +3,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::Criterion;
-use lock_api::RawMutex as _;
+use lock_api_05::RawMutex as _;
 use pysync_lock::{LockFlags, Mutex, RawMutex, RecursiveMutex, guarded};
 
 /// Locks that guard no data, without guards.
@@ -35,12 +35,12 @@ pub(crate) fn locks(c: &mut Criterion) {
             black_box(&lock).unlock();
         });
     });
-    let lock = <parking_lot_0_12::RawMutex as lock_api_0_4::RawMutex>::INIT;
+    let lock = <parking_lot_0_12::RawMutex as lock_api::RawMutex>::INIT;
     group.bench_function("parking_lot 0.12", |b| {
         b.iter(|| {
-            lock_api_0_4::RawMutex::lock(black_box(&lock));
+            lock_api::RawMutex::lock(black_box(&lock));
             // SAFETY: locked above.
-            unsafe { lock_api_0_4::RawMutex::unlock(black_box(&lock)) };
+            unsafe { lock_api::RawMutex::unlock(black_box(&lock)) };
         });
     });
     let lock = parking_lot_0_13::RawMutex::INIT;

@@ -92,25 +92,6 @@ impl BareLock for pysync_lock::Mutex {
     }
 }
 
-/// Ours as it waits in the pinned C, without deviation D10.
-pub(crate) struct Faithful(pysync_lock::Mutex);
-
-impl BareLock for Faithful {
-    fn new() -> Self {
-        Self(pysync_lock::Mutex::new())
-    }
-
-    #[inline(always)]
-    fn lock(&self) {
-        self.0.lock_faithfully();
-    }
-
-    #[inline(always)]
-    fn unlock(&self) {
-        self.0.unlock();
-    }
-}
-
 /// The C library's mutex of the default kind.
 pub(crate) struct Pthread(UnsafeCell<libc::pthread_mutex_t>);
 

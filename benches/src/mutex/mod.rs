@@ -2,12 +2,14 @@
 
 mod contender;
 mod contest;
+mod faithful;
 pub(crate) mod libpython;
 
 use std::time::Duration;
 
-use contender::{Bare, Data, Faithful, Pthread};
+use contender::{Bare, Data, Pthread};
 use contest::Contest;
+use faithful::Faithful;
 
 use crate::cli::{Matrix, Placement};
 use crate::runner::{Entrant, Job, Pass, Plan, Sample};

@@ -1,7 +1,7 @@
 use std::ffi::c_int;
 use std::pin::Pin;
 
-use pysync_critical_section::raw::{resume, suspend_all};
+use pysync_critical_section::raw::{SectionThread, resume, suspend_all};
 use pysync_critical_section::{CriticalSection, CriticalSection2};
 use pysync_lock::{Mutex, NotLocked};
 
@@ -9,8 +9,8 @@ use crate::imports::{PyObject, PyThreadState};
 use crate::layout;
 use crate::runtime::{Thread, fatal};
 
-// A begin here never skips a mutex that the top section holds, as 3.14's does: the `_End` that
-// 3.13's C code inlines unlocks whatever the section says, without a look.
+// Here a section takes its mutex even if the innermost section holds it, which deviation D07 avoids
+// elsewhere. The `_End` that C code of 3.13 inlines unlocks without a look whether there is a mutex.
 
 /// CPython: Python/critical_section.c:L12 _PyCriticalSection_BeginSlow
 #[unsafe(no_mangle)]
@@ -44,7 +44,8 @@ unsafe extern "C" fn _PyCriticalSection_SuspendAll(tstate: *mut PyThreadState) {
 unsafe extern "C" fn _PyCriticalSection_Resume(tstate: *mut PyThreadState) {
     // SAFETY: the calling thread's state.
     let thread = unsafe { Thread::from_c(tstate) };
-    if !thread.is_suspended() {
+    // SAFETY: the calling thread's own link.
+    if !unsafe { thread.top() }.is_inactive() {
         fatal(c"_PyCriticalSection_Resume", c"resuming a section that is not suspended");
     }
     // SAFETY: as above, and it has a section.
@@ -83,10 +84,10 @@ unsafe extern "C" fn PyCriticalSection2_End(c: *const CriticalSection2) {
     check(unsafe { pinned(c).finish_in(&Thread::of_section()) });
 }
 
-/// A section that is about to begin. C callers leave its memory as they found it.
+/// A section that is about to begin. C callers do not initialise its memory.
 ///
 /// # Safety
-/// Memory of the caller's that stays where it is until the section has ended.
+/// The caller's memory for a section, which stays where it is until the section has ended.
 unsafe fn new_section<'a>(section: *mut CriticalSection) -> Pin<&'a CriticalSection> {
     // SAFETY: by contract.
     unsafe {
@@ -108,7 +109,7 @@ unsafe fn new_section2<'a>(section: *mut CriticalSection2) -> Pin<&'a CriticalSe
 }
 
 /// # Safety
-/// A section of the caller's that stays where it is until it has ended.
+/// A section of the caller, which stays where it is until it has ended.
 unsafe fn pinned<'a, T>(section: *const T) -> Pin<&'a T> {
     // SAFETY: by contract.
     unsafe { Pin::new_unchecked(&*section) }

@@ -1,6 +1,7 @@
 use std::ffi::c_int;
 
 use pysync_lock::{Event, LockFlags, LockStatus};
+use pysync_platform::Deadline;
 
 use crate::runtime::CPython;
 use crate::timeout::{self, PyTime};
@@ -23,7 +24,7 @@ unsafe extern "C" fn _PyEvent_Notify(event: *const Event) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn PyEvent_Wait(event: *const Event) {
     // SAFETY: as above.
-    unsafe { (*event).wait_in::<CPython>() };
+    let _set = unsafe { (*event).wait_in::<CPython>(Deadline::NEVER, LockFlags::DETACH) };
 }
 
 /// CPython: Python/lock.c:L286 PyEvent_WaitTimed
@@ -33,10 +34,10 @@ unsafe extern "C" fn PyEvent_WaitTimed(
     timeout: PyTime,
     detach: c_int,
 ) -> c_int {
-    // Callers expect a signal to end the wait: they run the pending calls themselves.
+    // A signal ends the wait, and the callers then run the pending calls themselves.
     let mut flags = LockFlags::FAIL_IF_INTERRUPTED;
     flags.set(LockFlags::DETACH, detach != 0);
     // SAFETY: as above.
-    let status = unsafe { (*event).wait_flags_in::<CPython>(timeout::from_c(timeout), flags) };
+    let status = unsafe { (*event).wait_in::<CPython>(timeout::deadline(timeout), flags) };
     (status == LockStatus::Acquired).into()
 }

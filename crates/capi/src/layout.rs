@@ -1,4 +1,5 @@
-//! The numbers that `build.rs` has taken from the headers, and that the Rust types fit them.
+//! The sizes and offsets that `build.rs` has taken from the headers, and the check that the Rust
+//! types fit them.
 
 use pysync_critical_section::{CriticalSection, CriticalSection2};
 use pysync_lock::{Event, Mutex, OnceFlag, RawMutex, RecursiveMutex, RwMutex, SeqLock};
@@ -6,7 +7,7 @@ use pysync_parking_lot::Parker;
 
 include!(concat!(env!("OUT_DIR"), "/layout.rs"));
 
-// Types that C callers look into are of the same size; layout.c has compared the offsets.
+// Types that C callers look into have the same sizes. `layout.c` has compared the offsets.
 const _: () = {
     assert!(size_of::<Mutex>() == SIZEOF_MUTEX, "PyMutex has another size in the headers");
     assert!(size_of::<Event>() == SIZEOF_EVENT, "PyEvent has another size in the headers");
@@ -19,6 +20,6 @@ const _: () = {
     assert!(size_of::<CriticalSection2>() == SIZEOF_CRITICAL_SECTION2, "PyCriticalSection2: size");
 };
 
-// A semaphore is opaque to its callers, so ours only has to fit in.
+// C callers do not look into a semaphore, so ours only has to fit in.
 const _: () = assert!(size_of::<Parker>() <= SIZEOF_SEMAPHORE, "_PySemaphore is too small");
 const _: () = assert!(align_of::<Parker>() <= ALIGNOF_SEMAPHORE, "_PySemaphore: alignment");

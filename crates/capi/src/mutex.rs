@@ -1,6 +1,7 @@
 use std::ffi::c_int;
 
 use pysync_lock::{LockFlags, Mutex};
+use pysync_platform::Deadline;
 
 use crate::runtime::{CPython, fatal};
 use crate::timeout::{self, PyTime};
@@ -8,9 +9,8 @@ use crate::timeout::{self, PyTime};
 /// CPython: Python/lock.c:L591 PyMutex_Lock
 #[unsafe(no_mangle)]
 unsafe extern "C" fn PyMutex_Lock(m: *const Mutex) {
-    // Inlined callers have tried the one exchange already, so look before the next.
     // SAFETY: a mutex, by the caller's contract.
-    let _ = unsafe { (*m).lock_timed_in::<CPython>(None, LockFlags::DETACH) };
+    let _acquired = unsafe { (*m).lock_in::<CPython>(Deadline::NEVER, LockFlags::DETACH) };
 }
 
 /// CPython: Python/lock.c:L598 PyMutex_Unlock
@@ -25,10 +25,10 @@ unsafe extern "C" fn PyMutex_Unlock(m: *const Mutex) {
 /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyMutex_LockTimed(m: *const Mutex, timeout: PyTime, flags: u32) -> c_int {
-    // The flags are an enum in C, but OR-ed.
+    // In C the flags are an enum, and callers combine them with `|`.
     let flags = LockFlags::from_bits_truncate(flags);
     // SAFETY: as above.
-    unsafe { (*m).lock_timed_in::<CPython>(timeout::from_c(timeout), flags) as c_int }
+    unsafe { (*m).lock_in::<CPython>(timeout::deadline(timeout), flags) as c_int }
 }
 
 /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock

@@ -2,7 +2,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
-use pysync_parking_lot::{Deadline, ParkStatus, ParkWord, after_fork, park_in, unpark, unpark_all};
+use pysync_parking_lot::{ParkStatus, ParkWord, after_fork, park_in, unpark, unpark_all};
 
 use crate::runtime::{CPython, fatal};
 use crate::timeout::{self, PyTime};
@@ -28,7 +28,7 @@ unsafe extern "C" fn _PyParkingLot_Park(
     ) -> ParkStatus {
         // SAFETY: by contract.
         let (word, expected) = unsafe { (&*addr.cast::<W>(), expected.cast::<W::Value>().read()) };
-        let deadline = Deadline::after(timeout::from_c(timeout));
+        let deadline = timeout::deadline(timeout);
         park_in::<CPython, W>(word, expected, deadline, park_arg.cast(), detach != 0)
     }
 

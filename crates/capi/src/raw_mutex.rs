@@ -1,4 +1,5 @@
-//! Of the raw mutex C callers inline the fast paths; nobody outside the three objects has any.
+//! The slow paths of the raw mutex. C callers inline its fast paths; all of them are in the three
+//! objects.
 
 use pysync_lock::RawMutex;
 

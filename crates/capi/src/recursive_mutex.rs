@@ -1,6 +1,7 @@
 use std::ffi::c_int;
 
-use pysync_lock::RecursiveMutex;
+use pysync_lock::{LockFlags, RecursiveMutex};
+use pysync_platform::Deadline;
 
 use crate::runtime::{CPython, fatal};
 
@@ -15,7 +16,7 @@ unsafe extern "C" fn _PyRecursiveMutex_IsLockedByCurrentThread(m: *const Recursi
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyRecursiveMutex_Lock(m: *const RecursiveMutex) {
     // SAFETY: as above.
-    unsafe { (*m).lock_in::<CPython>() };
+    let _acquired = unsafe { (*m).lock_in::<CPython>(Deadline::NEVER, LockFlags::DETACH) };
 }
 
 /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock

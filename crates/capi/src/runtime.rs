@@ -1,4 +1,4 @@
-//! The second runtime: CPython's own.
+//! The runtime of the C symbols: CPython's own.
 
 use std::ffi::CStr;
 use std::ptr::NonNull;
@@ -23,7 +23,7 @@ impl Runtime for CPython {
     type Detached = Thread;
 
     fn detach() -> Option<Thread> {
-        // PR 116483: only a thread that is attached is detached; to have a state is not enough.
+        // PR 116483: only an attached thread is detached; to have a state is not enough.
         let thread = Thread::current().filter(SectionThread::is_attached)?;
         // SAFETY: the calling thread's own state, and attached.
         preserve_errno(|| unsafe { PyEval_ReleaseThread(thread.0.as_ptr()) });
@@ -31,7 +31,7 @@ impl Runtime for CPython {
     }
 
     fn attach(detached: Thread) {
-        // May never return: nothing on the stack up to the C caller is waiting to be dropped.
+        // This call may never return. Nothing on the stack up to the C caller has to be dropped.
         // SAFETY: the calling thread's own state, which `detach` has detached.
         preserve_errno(|| unsafe { PyEval_AcquireThread(detached.0.as_ptr()) });
     }
@@ -51,14 +51,14 @@ impl Runtime for CPython {
     }
 }
 
-/// Ends the process in C's words.
+/// Ends the process with the name of a C function and C's message.
 #[cold]
 pub(crate) fn fatal(function: &CStr, message: &CStr) -> ! {
     // SAFETY: C strings.
     unsafe { _Py_FatalErrorFunc(function.as_ptr(), message.as_ptr()) }
 }
 
-/// `text`, cut if need be, with a zero behind it.
+/// `text` as a C string, cut if it is too long.
 fn c_string<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [0; N];
     let len = text.len().min(N - 1);
@@ -66,7 +66,7 @@ fn c_string<const N: usize>(text: &str) -> [u8; N] {
     bytes
 }
 
-/// A thread of CPython's.
+/// A thread of CPython.
 pub(crate) struct Thread(NonNull<PyThreadState>);
 
 impl Thread {
@@ -75,7 +75,7 @@ impl Thread {
         NonNull::new(PyThreadState_GetUnchecked()).map(Self)
     }
 
-    /// The calling thread, which has a state since it has sections.
+    /// The calling thread, which must have a state, since it has or begins a section.
     pub(crate) fn of_section() -> Self {
         Self::current().unwrap_or_else(|| {
             fatal(c"PyCriticalSection", c"critical section without a thread state")
@@ -87,15 +87,6 @@ impl Thread {
     pub(crate) unsafe fn from_c(tstate: *mut PyThreadState) -> Self {
         // SAFETY: not null, by contract.
         Self(unsafe { NonNull::new_unchecked(tstate) })
-    }
-
-    /// Whether the thread has a section, and the innermost one is suspended.
-    pub(crate) fn is_suspended(&self) -> bool {
-        /// `_Py_CRITICAL_SECTION_INACTIVE`.
-        const INACTIVE: usize = 0x1;
-        // SAFETY: the field of the calling thread's state; a tagged pointer, or null without a tag.
-        let top = unsafe { self.top_field().cast::<*const ()>().read() };
-        top.addr() & INACTIVE != 0
     }
 
     fn top_field(&self) -> *mut Tagged {
@@ -122,7 +113,7 @@ unsafe impl SectionThread for Thread {
         let state = self.0.as_ptr().wrapping_byte_add(layout::TSTATE_STATE).cast();
         // SAFETY: the field of a thread state, an int that C accesses atomically too.
         let state = unsafe { AtomicI32::from_ptr(state) };
-        // Ordering: Relaxed; only the thread itself makes it attached or not.
+        // Ordering: Relaxed; only the owner thread makes the state attached or not attached.
         state.load(Ordering::Relaxed) == ATTACHED
     }
 }

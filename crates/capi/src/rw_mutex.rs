@@ -1,6 +1,6 @@
 use pysync_lock::RwMutex;
 
-use crate::runtime::CPython;
+use crate::runtime::{CPython, fatal};
 
 /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
 #[unsafe(no_mangle)]
@@ -13,7 +13,9 @@ unsafe extern "C" fn _PyRWMutex_RLock(rw: *const RwMutex) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyRWMutex_RUnlock(rw: *const RwMutex) {
     // SAFETY: as above.
-    unsafe { (*rw).read_unlock_in::<CPython>() };
+    if unsafe { (*rw).try_read_unlock() }.is_err() {
+        fatal(c"RwMutex::read_unlock", c"lock was not read-locked");
+    }
 }
 
 /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
@@ -27,5 +29,7 @@ unsafe extern "C" fn _PyRWMutex_Lock(rw: *const RwMutex) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PyRWMutex_Unlock(rw: *const RwMutex) {
     // SAFETY: as above.
-    unsafe { (*rw).write_unlock_in::<CPython>() };
+    if unsafe { (*rw).try_write_unlock() }.is_err() {
+        fatal(c"RwMutex::write_unlock", c"lock was not write-locked");
+    }
 }

@@ -1,8 +1,8 @@
-//! Nobody outside the three objects uses these, but they are exported.
+//! The semaphore. CPython exports it, and uses it in the three objects only.
 
 use std::ffi::c_int;
 
-use pysync_parking_lot::{Deadline, Parker};
+use pysync_parking_lot::Parker;
 
 use crate::runtime::CPython;
 use crate::timeout::{self, PyTime};
@@ -28,9 +28,8 @@ unsafe extern "C" fn _PySemaphore_Wait(
     timeout: PyTime,
     detach: c_int,
 ) -> c_int {
-    let deadline = Deadline::after(timeout::from_c(timeout));
     // SAFETY: as above.
-    unsafe { (*semaphore).wait_in::<CPython>(deadline, detach != 0) as c_int }
+    unsafe { (*semaphore).wait_in::<CPython>(timeout::deadline(timeout), detach != 0) as c_int }
 }
 
 /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup

@@ -1,8 +1,8 @@
 use std::ffi::c_int;
 
-use pysync_lock::SeqLock;
+use pysync_lock::{NotLocked, SeqLock};
 
-use crate::runtime::CPython;
+use crate::runtime::fatal;
 
 /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
 #[unsafe(no_mangle)]
@@ -15,14 +15,14 @@ unsafe extern "C" fn _PySeqLock_LockWrite(lock: *const SeqLock) {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PySeqLock_AbandonWrite(lock: *const SeqLock) {
     // SAFETY: as above.
-    unsafe { (*lock).abandon_write_in::<CPython>() };
+    check(unsafe { (*lock).try_abandon_write() });
 }
 
 /// CPython: Python/lock.c:L544 _PySeqLock_UnlockWrite
 #[unsafe(no_mangle)]
 unsafe extern "C" fn _PySeqLock_UnlockWrite(lock: *const SeqLock) {
     // SAFETY: as above.
-    unsafe { (*lock).unlock_write_in::<CPython>() };
+    check(unsafe { (*lock).try_unlock_write() });
 }
 
 /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead
@@ -44,4 +44,11 @@ unsafe extern "C" fn _PySeqLock_EndRead(lock: *const SeqLock, previous: u32) -> 
 unsafe extern "C" fn _PySeqLock_AfterFork(lock: *const SeqLock) -> c_int {
     // SAFETY: as above.
     unsafe { (*lock).after_fork() }.into()
+}
+
+/// A write that has not begun cannot end.
+fn check(ended: Result<(), NotLocked>) {
+    if ended.is_err() {
+        fatal(c"SeqLock", c"unlocking a sequence lock that is not write-locked");
+    }
 }

@@ -1,5 +1,5 @@
-//! In CPython four of the symbols are for its own objects only. Rust exports every C symbol; the
-//! assembler can hide one.
+//! Four of the symbols are hidden in CPython: only its own objects can link to them. Rust exports
+//! every C symbol, so the assembler hides these.
 
 #[cfg(target_os = "linux")]
 std::arch::global_asm!(

@@ -129,7 +129,8 @@ fatal! {
     unlocking_a_raw_mutex_twice_is_fatal_in_cs_words:
         "fatal_raw_unlock", "_PyRawMutex_UnlockSlow: unlocking mutex that is not locked";
     unlocking_a_raw_mutex_twice_at_once_is_fatal:
-        "fatal_raw_unlock_twice_at_once", "RawMutex::unlock: unlocking mutex that is not locked";
+        "fatal_raw_unlock_twice_at_once",
+        "_PyRawMutex_UnlockSlow: unlocking mutex that is not locked";
     a_once_function_with_another_result_is_fatal_in_cs_words:
         "fatal_once", "unlock_once: invalid result from _PyOnceFlag_CallOnce";
     unlocking_anothers_recursive_mutex_is_fatal_in_cs_words:
@@ -139,7 +140,8 @@ fatal! {
     too_many_recursive_locks_are_fatal:
         "fatal_recursive_overflow", "RecursiveMutex::lock: too many recursive locks";
     unlocking_the_mutex_in_a_recursive_one_is_fatal:
-        "fatal_recursive_inner_unlock", "Mutex::unlock: unlocking mutex that is not locked";
+        "fatal_recursive_inner_unlock",
+        "RecursiveMutex::unlock: unlocking mutex that is not locked";
     read_unlocking_an_unlocked_rwmutex_is_fatal:
         "fatal_rwmutex_runlock", "RwMutex::read_unlock: lock was not read-locked";
     write_unlocking_a_read_locked_rwmutex_is_fatal:

@@ -1,15 +1,15 @@
 //! PEP 703 critical sections: nested locks that let go when their thread blocks.
 //!
-//! A critical section locks a mutex, and is a promise that holds until the thread blocks: then
-//! all of the thread's sections release their mutexes, and the innermost takes its own again
-//! before the thread goes on. Since nobody sleeps in an open section holding its mutex, the order
-//! in which sections are nested cannot deadlock, which is what lets per-object locks replace a
-//! global one. Waits that these crates cannot see belong into [`Attached::detached`].
+//! A critical section holds its mutex until the thread blocks. Then all of the thread's sections
+//! unlock their mutexes, and the innermost one takes its own again before the thread goes on. So a
+//! thread that sleeps holds the mutex of no section that has begun, and the order in which sections
+//! are nested cannot deadlock. That is what lets per-object locks replace a global lock. Waits that
+//! these crates cannot see belong into [`Attached::detached`].
 //!
 //! - [`critical_section`] and [`critical_section2`] run a closure with one or two mutexes locked.
 //! - [`CriticalSection`] and [`CriticalSection2`] are the raw forms, with C's layout.
-//! - [`ThreadState`] is what a thread attaches to have sections at all;
-//!   [`Attached::detached`] suspends them around foreign blocking calls.
+//! - [`ThreadState`] is what a thread attaches before it can have sections.
+//! - [`Attached::detached`] suspends a thread's sections around foreign calls that block.
 //!
 //! ```
 //! use pysync_critical_section::{ThreadState, critical_section};
@@ -36,26 +36,31 @@
 //! Those of [`pysync_parking_lot`](pysync_parking_lot#platforms).
 //!
 //! # Mirrors
-//! `Python/critical_section.c` and its two headers as of CPython 3.13.15, and of `pystate.c` the
-//! little that attaching and detaching takes.
+//! `Python/critical_section.c` and its two headers as of CPython 3.13.15, and the little of
+//! `pystate.c` that attaching and detaching takes.
 
+mod attached;
 mod scope;
 mod section;
 mod section2;
+mod section_thread;
 mod stack;
 mod tag;
 mod thread_state;
 mod trace;
 
+pub use attached::Attached;
 pub use scope::{critical_section, critical_section2};
-pub use section::{CriticalSection, assert_held};
+pub use section::CriticalSection;
 pub use section2::CriticalSection2;
-pub use thread_state::{Attached, ThreadState};
+pub use stack::assert_held;
+pub use thread_state::ThreadState;
 
-/// What a runtime with thread states of its own builds on; `pysync-capi` is one. Not covered by
-/// any promise of stability.
+/// What a runtime with thread states of its own builds on, such as `pysync-capi`. No promise of
+/// stability covers it.
 #[doc(hidden)]
 pub mod raw {
-    pub use crate::stack::{SectionThread, resume, suspend_all};
+    pub use crate::section_thread::SectionThread;
+    pub use crate::stack::{resume, suspend_all};
     pub use crate::tag::Tagged;
 }

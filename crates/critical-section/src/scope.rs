@@ -4,32 +4,35 @@ use std::thread;
 use pysync_lock::{Mutex, NotLocked};
 use pysync_platform::AbortOnUnwind;
 
-use crate::{CriticalSection, CriticalSection2, stack};
+use crate::section_thread::report;
+use crate::{CriticalSection, CriticalSection2, ThreadState};
 
 /// Runs `f` in a critical section of `m`: with `m` locked, except while the thread blocks.
 ///
-/// Whenever the thread blocks on a lock of these crates, or detaches, all its sections let go of
-/// their mutexes; before it goes on, the innermost has its own again, and each outer one as soon
-/// as it is the innermost. So threads may nest sections in any order without a deadlock, and
-/// whatever was read before a call that can block must be checked again after it. Sections are
-/// kept through waits that do not detach: those that are told not to, and those for a raw mutex
-/// or a sequence lock.
+/// Whenever the thread blocks on a lock of these crates, or detaches, all its sections unlock their
+/// mutexes. Before the thread goes on, the innermost section has its own again; each outer one has
+/// its own again once it is the innermost. So threads may nest sections in any order without a
+/// deadlock. What the thread has read before a call that can block must be checked again after it.
 ///
-/// If the innermost section holds `m` already, `f` just runs. Blocks through signals.
+/// Some waits do not detach the thread, and sections keep their mutexes through them: waits that
+/// are told not to detach, and waits for a raw mutex or a sequence lock.
+///
+/// If the innermost section holds `m` already, `f` just runs. The wait for `m` goes on through
+/// signals.
 ///
 /// # Panics
-/// If the thread has no attached [`ThreadState`](crate::ThreadState). If `f` panics, the section
+/// If the thread has no attached [`ThreadState`]. If `f` panics, the section
 /// ends first.
 ///
 /// # Aborts
 /// The process, with a message, if the section that ends is not the thread's innermost one. That
-/// takes a coroutine that yields in `f`: the sections of a thread end in the reverse of the order
-/// in which they began, whichever stack they are on.
+/// takes a coroutine that yields in `f`. The sections of a thread must end in the reverse of the
+/// order in which they began, whichever stack they are on.
 ///
 /// # No `&mut` through a section
-/// A section can lose its mutex at every call that may block, so it guards no data of its own
-/// and lends none: what it protects must be read and written through cells or atomics, between
-/// such calls. The closure is given nothing:
+/// A section can lose its mutex at every call that may block. So it guards no data of its own and
+/// lends none: between such calls, what it protects is read and written through cells or atomics.
+/// The closure is given nothing:
 ///
 /// ```compile_fail,E0593
 /// # use pysync_critical_section::{ThreadState, critical_section};
@@ -39,8 +42,8 @@ use crate::{CriticalSection, CriticalSection2, stack};
 /// critical_section(&mutex, |list: &mut Vec<i32>| list.push(2));
 /// ```
 ///
-/// What it brings along is no more exclusive in a section than outside. Two threads cannot both
-/// write to a variable,
+/// What the closure brings along is no more exclusive in a section than outside. Two threads cannot
+/// both write to a variable,
 ///
 /// ```compile_fail,E0499
 /// # use pysync_critical_section::{ThreadState, critical_section};
@@ -106,8 +109,8 @@ pub fn critical_section<T>(m: &Mutex, f: impl FnOnce() -> T) -> T {
     f()
 }
 
-/// [`critical_section`] with two mutexes, locked in the order of their addresses, so that
-/// `(a, b)` and `(b, a)` agree. With `a` and `b` the same it is a section of one mutex; if the
+/// [`critical_section`] with two mutexes. It locks them in the order of their addresses, so that
+/// `(a, b)` and `(b, a)` agree. If `a` and `b` are the same, it is a section of one mutex. If the
 /// innermost section holds both already, `f` just runs.
 ///
 /// Two nested sections of one mutex each do *not* hold both: the inner one may suspend the outer.
@@ -134,14 +137,14 @@ struct End<F: FnMut() -> Result<(), NotLocked>>(F);
 
 impl<F: FnMut() -> Result<(), NotLocked>> Drop for End<F> {
     fn drop(&mut self) {
-        // Only a coroutine can end its sections out of order: one that yields in a section, and is
-        // resumed in another. To unwind would free the frame of a section that is still linked.
+        // Only a coroutine can end its sections out of order: one that yields in a section and is
+        // resumed in another. A panic would free the frame of a section that is still linked.
         let no_unwind = AbortOnUnwind::new("a critical section did not end");
         let unlocked = (self.0)();
         no_unwind.disarm();
         // A second panic would abort.
         if !thread::panicking() {
-            stack::report(unlocked);
+            report::<ThreadState>(unlocked);
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The section of two mutexes in its raw form. Its states are those of `section`.
+
 use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
@@ -5,8 +7,7 @@ use std::ptr;
 
 use pysync_lock::{Mutex, NotLocked};
 
-use crate::section::{assert_innermost, holds, pop};
-use crate::stack::SectionThread;
+use crate::section_thread::{SectionThread, report};
 use crate::tag::Tagged;
 use crate::{CriticalSection, ThreadState, stack};
 
@@ -28,8 +29,8 @@ impl CriticalSection2 {
         Self { base: CriticalSection::new(), mutex2: Cell::new(ptr::null()) }
     }
 
-    /// Begins the section: locks both mutexes, suspending the thread's other sections if that
-    /// blocks.
+    /// Begins the section: locks both mutexes. If that blocks, the thread's other sections are
+    /// suspended meanwhile.
     ///
     /// # Panics
     /// If the thread has no attached [`ThreadState`].
@@ -43,12 +44,11 @@ impl CriticalSection2 {
     #[track_caller]
     pub unsafe fn begin(self: Pin<&Self>, a: &Mutex, b: &Mutex) {
         let thread = ThreadState::current_attached();
-        self.mutex2.set(ptr::null());
-        // Deviation D07: both at once or neither (gh-150902). To lock only the one that is
-        // missing would invert the order.
-        let top = thread.top_here();
-        if holds(top, a) && holds(top, b) {
+        // Deviation D07: nothing to lock if the innermost section holds both (gh-150902). If it
+        // holds one, the section takes both: to lock the other alone would invert the order.
+        if thread.holds_here(a) && thread.holds_here(b) {
             self.base.mutex.set(ptr::null());
+            self.mutex2.set(ptr::null());
             return;
         }
         // SAFETY: by contract.
@@ -72,27 +72,26 @@ impl CriticalSection2 {
             return;
         }
 
-        // L164-L171: any order does, as long as everybody agrees.
+        // L164-L171: any order would do, if all threads agree on it.
         let (m1, m2) = if ptr::from_ref(b) < ptr::from_ref(a) { (b, a) } else { (a, b) };
-        // L173-L174: both at the first go, or the slow path.
+        // L173-L174: both at the first attempt, or the slow path.
         let m1_locked = m1.lock_fast();
         if m1_locked && m2.lock_fast() {
-            // L175-L182: linked with the tag that says that there are two.
-            self.base.mutex.set(m1);
-            self.mutex2.set(m2);
-            // SAFETY: the calling thread's link, and a section that begins on it, by contract.
+            let link = Tagged::two(self.get_ref());
+            // L175-L182: the tag of the link says that there are two.
+            // SAFETY: the calling thread, and a section that begins on it, by contract.
             unsafe {
-                self.base.prev.set(thread.top());
-                thread.set_top(Tagged::two(self.get_ref()));
+                stack::put(link, [m1, m2]);
+                stack::push(thread, link);
             }
         } else {
-            // L183-L189: a first mutex that is locked stays so.
+            // L183-L189: if the first mutex is locked, it stays locked.
             // SAFETY: by contract.
             unsafe { self.begin_slow_in(thread, m1, m2, m1_locked) };
         }
     }
 
-    /// [`begin_in`](Self::begin_in) for mutexes of which one was found locked; `m1` is the one
+    /// [`begin_in`](Self::begin_in) for two mutexes of which one was found locked. `m1` is the one
     /// with the lower address.
     ///
     /// # Safety
@@ -109,23 +108,22 @@ impl CriticalSection2 {
         m2: &Mutex,
         is_m1_locked: bool,
     ) {
-        // L30-L34: on the stack first, as for one mutex.
-        self.base.mutex.set(ptr::null());
-        self.mutex2.set(ptr::null());
-        // SAFETY: the calling thread's link, and a section that begins on it, by contract.
+        let link = Tagged::two(self.get_ref());
+        let mutexes = [ptr::from_ref(m1), ptr::from_ref(m2)];
+        // L30-L34: on the stack first, without mutexes, as for one mutex.
+        // SAFETY: the calling thread, and a section that begins on it, by contract.
         unsafe {
-            self.base.prev.set(thread.top());
-            thread.set_top(Tagged::two(self.get_ref()));
+            stack::put(link, stack::NO_MUTEXES);
+            stack::push(thread, link);
         }
 
-        // L36-L39: `m1` is not given back while we wait for `m2`. Everybody waits in this order.
-        if !is_m1_locked {
-            m1.lock_in::<T::Runtime>();
-        }
-        m2.lock_in::<T::Runtime>();
-        // L40-L41: both at once: a suspend in between saw neither.
-        self.base.mutex.set(m1);
-        self.mutex2.set(m2);
+        // L36-L39: the thread keeps `m1` while it waits for `m2`. All threads wait in this order.
+        let missing = if is_m1_locked { [ptr::null(), mutexes[1]] } else { mutexes };
+        // SAFETY: the mutexes outlive the section.
+        unsafe { stack::take::<T::Runtime>(missing) };
+        // L40-L41: both at once. A detach in between has seen neither.
+        // SAFETY: as above.
+        unsafe { stack::put(link, mutexes) };
     }
 
     /// Ends the section; see [`CriticalSection::end`].
@@ -144,7 +142,7 @@ impl CriticalSection2 {
     pub unsafe fn end(self: Pin<&Self>) {
         // L146: C's exported form of the inline one.
         // SAFETY: by contract.
-        stack::report(unsafe { self.finish() });
+        report::<ThreadState>(unsafe { self.finish() });
     }
 
     /// [`end`](Self::end), with a mutex that was not locked as an error.
@@ -171,26 +169,12 @@ impl CriticalSection2 {
         self: Pin<&Self>,
         thread: &T,
     ) -> Result<(), NotLocked> {
-        let mutex2 = self.mutex2.get();
-        if mutex2.is_null() {
+        if self.mutex2.get().is_null() {
             // SAFETY: by contract.
             return unsafe { self.base().finish_in(thread) };
         }
-        // SAFETY: the calling thread's, by contract.
-        let suspended = unsafe { assert_innermost(thread, &self.base) }.is_inactive();
-        let mutex = self.base.mutex.replace(ptr::null());
-        self.mutex2.set(ptr::null());
-        let unlocked = if suspended {
-            Ok(())
-        } else {
-            // L202-L205: both, whatever becomes of the first.
-            // SAFETY: the mutexes outlive the section.
-            unsafe { (*mutex2).try_unlock().and((*mutex).try_unlock()) }
-        };
-        // L206: as for one mutex.
-        // SAFETY: the innermost section of the calling thread.
-        unsafe { pop(thread, &self.base) };
-        unlocked
+        // SAFETY: by contract.
+        unsafe { stack::finish(thread, Tagged::two(self.get_ref())) }
     }
 
     fn base(self: Pin<&Self>) -> Pin<&CriticalSection> {

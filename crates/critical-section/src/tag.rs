@@ -5,7 +5,7 @@ use std::ptr;
 
 use crate::{CriticalSection, CriticalSection2};
 
-/// The section has let go of its mutexes, and so have those below it.
+/// The section is suspended: it has unlocked its mutexes. So are all sections around it.
 ///
 /// CPython: Include/internal/pycore_critical_section.h:L19 _Py_CRITICAL_SECTION_INACTIVE
 const INACTIVE: usize = 0x1;
@@ -21,7 +21,7 @@ const MASK: usize = 0x3;
 /// CPython: Python/critical_section.c:L7 static_assert
 const _: () = assert!(align_of::<CriticalSection>() >= 4);
 
-/// A section's address and its tags in one word, null for none; C keeps it as a `uintptr_t`.
+/// A section's address and its tags in one word, null for no section. C keeps it as a `uintptr_t`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct Tagged(*const CriticalSection);
@@ -43,13 +43,15 @@ impl Tagged {
         self.0.is_null()
     }
 
-    pub(crate) fn is_inactive(self) -> bool {
+    /// Whether the link leads to a section that is suspended.
+    #[inline]
+    pub fn is_inactive(self) -> bool {
         self.0.addr() & INACTIVE != 0
     }
 
     /// CPython: Include/internal/pycore_critical_section.h:L104 _PyCriticalSection_IsActive
     pub(crate) fn is_active(self) -> bool {
-        // L106: there is a section, and it has not let go.
+        // L106: there is a section, and it is not suspended.
         !self.is_none() && !self.is_inactive()
     }
 

@@ -7,8 +7,8 @@ mod imp {
     use super::*;
     use pysync_platform::trace::emit;
 
-    /// The sections that a detach is about to suspend: the innermost one that has a mutex, and how
-    /// many there are of these.
+    /// The sections with a mutex that a detach is about to suspend: the address of the innermost
+    /// one, and their number.
     pub(crate) struct Active {
         addr: usize,
         sections: usize,
@@ -30,7 +30,7 @@ mod imp {
         active
     }
 
-    /// They have let go of their mutexes, and the thread has detached.
+    /// The sections have unlocked their mutexes, and the thread has detached.
     pub(crate) fn suspend(Active { addr, sections }: Active) {
         if sections > 0 {
             emit(|| tracing::trace!(target: "pysync", addr, sections, "suspend"));

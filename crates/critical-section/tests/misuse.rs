@@ -146,7 +146,7 @@ fn ending_a_section_twice_or_without_a_begin_has_no_effect() {
         }
         assert_eq!(attached.top(), top);
         assert_held(&a);
-        // Nor if somebody else has locked the mutex since.
+        // Nor if other code has locked the mutex since.
         b.lock();
         // SAFETY: without effect.
         unsafe {
@@ -159,7 +159,7 @@ fn ending_a_section_twice_or_without_a_begin_has_no_effect() {
 }
 
 #[test]
-fn a_section_whose_mutex_somebody_else_has_unlocked_says_so_and_ends() {
+fn a_section_whose_mutex_other_code_has_unlocked_says_so_and_ends() {
     let _watchdog = watchdog();
     let attached = ThreadState::attach();
     let (a, b) = (Mutex::new(), Mutex::new());

@@ -101,7 +101,7 @@ fn gh_156910_sections_of_two_that_block_inside_keep_the_order_of_their_mutexes()
 fn sections_mix_with_a_plain_lock_in_either_order_and_with_detaching() {
     let _watchdog = watchdog();
     let (a, b, plain) = (Mutex::new(), Mutex::new(), Mutex::new());
-    // Whoever waits for the plain lock in a section lets go of the section, so that it may be
+    // A thread that waits for the plain lock in a section lets go of the section, so that it may be
     // held around sections as well as taken inside them.
     let with_plain = |inner: &dyn Fn()| {
         plain.lock();
@@ -136,7 +136,7 @@ fn sections_mix_with_a_plain_lock_in_either_order_and_with_detaching() {
 fn long_sections_in_opposite_orders_hand_their_mutexes_over_and_do_not_deadlock() {
     let _watchdog = watchdog();
     let (a, b, number) = (Mutex::new(), Mutex::new(), Plain::new());
-    // Every mutex is held until somebody has waited for it for more than a millisecond, so that
+    // Every mutex is held until a thread has waited for it for more than a millisecond, so that
     // it is handed over: to a thread in the middle of its begin, or of its resume.
     let hold = |m: &Mutex| {
         let mut patience = 50;

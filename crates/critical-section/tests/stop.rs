@@ -224,7 +224,7 @@ fn gh_133130_a_mutex_handed_to_a_thread_that_is_stopped_on_resuming_is_not_lost(
 }
 
 #[test]
-fn nobody_runs_while_the_world_is_stopped() {
+fn no_thread_runs_while_the_world_is_stopped() {
     const THREADS: usize = 3;
     const STOPS: u64 = 200;
     let _watchdog = watchdog();
@@ -274,7 +274,7 @@ fn nobody_runs_while_the_world_is_stopped() {
                 while states.iter().filter(|state| !state.try_stop()).count() > 0 {
                     assert!(!never.wait_timed(Some(Duration::from_micros(50)), false));
                 }
-                // SAFETY: everybody else is stopped.
+                // SAFETY: all other threads are stopped.
                 numbers.iter().for_each(|number| unsafe { number.add_one() });
                 states.iter().for_each(|state| state.start());
             });

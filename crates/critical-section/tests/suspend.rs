@@ -191,7 +191,7 @@ fn a_section_that_is_resuming_lets_go_of_nothing_else() {
             });
         });
         wait_until(|| ready.load(SeqCst) && !outer.is_locked());
-        // Somebody else's by now: unlocking it once more would take it from us.
+        // Ours by now: the thread would take them from us if it unlocked them once more.
         outer.lock();
         pair.iter().for_each(Mutex::lock);
         event.notify();

@@ -1,48 +1,66 @@
 use std::fmt;
 use std::time::Duration;
 
-use pysync_parking_lot::{Unparked, park_in, unpark};
-use pysync_platform::primitive::atomic::{AtomicU8, Ordering};
-use pysync_platform::primitive::{UnsafeCell, const_fn};
-use pysync_platform::{
-    Deadline, FAITHFUL, Native, ParkStatus, Runtime, Spin, TIME_TO_BE_FAIR_NS, monotonic_now,
+use pysync_parking_lot::{Unparked, unpark};
+use pysync_platform::primitive::atomic::{
+    AtomicU8,
+    Ordering::{Acquire, Relaxed, Release},
 };
+use pysync_platform::primitive::{UnsafeCell, Zeroed};
+use pysync_platform::spin::Next;
+use pysync_platform::{Deadline, Native, ParkStatus, Runtime, Spin, TIME_TO_BE_FAIR};
 
 use crate::bits::{HAS_PARKED, LOCKED, UNLOCKED};
-use crate::trace;
-use crate::{LockFlags, LockStatus, NotLocked};
+use crate::wait::announce_and_park;
+use crate::{LockFlags, LockStatus, NotLocked, trace};
 
-/// What a waiter and the thread that unparks it tell each other, on the waiter's stack.
+/// What a waiter and the unlocker that wakes it tell each other. It lies on the waiter's stack.
 ///
 /// CPython: Python/lock.c:L33 mutex_entry
 struct MutexEntry {
-    // L36: when the waiter has waited for long enough. Written before it parks.
-    time_to_be_fair: u64,
-    // L39: whether the lock is now the waiter's. Written by the unlocking thread under the
-    // bucket lock, read once the waiter has been woken.
+    // L36: the waiter writes it before it parks, and the unlocker reads it.
+    time_to_be_fair: Deadline,
+    // L39: the unlocker writes it under the bucket lock, and the waiter reads it once it is awake.
     handed_off: UnsafeCell<bool>,
 }
 
 /// A mutex of one byte, fair after a millisecond.
 ///
-/// | bits | state |
-/// |---|---|
-/// | `0b00` | unlocked |
-/// | `0b01` | locked |
-/// | `0b10` | unlocked, threads are parked |
-/// | `0b11` | locked, threads are parked |
+/// An uncontended lock or unlock is one compare-exchange. A thread that finds the mutex locked
+/// first yields for a while ([`spin`](pysync_platform::spin) tells how), then parks. Parked threads
+/// are woken in the order in which they parked. A woken thread must win a race for the mutex, unless
+/// it has waited for a millisecond: then the unlocker hands the mutex to it. So a thread that
+/// unlocks and locks again cannot keep the mutex to itself.
 ///
-/// Uncontended, locking and unlocking are one compare-exchange each. Contended, a thread yields up
-/// to 40 times, looking ever more seldom, then parks. Whoever is parked when the mutex is
-/// unlocked, and has waited for longer than 1 ms, gets it handed over, so that a thread that
-/// unlocks and relocks cannot keep it for itself.
+/// The byte has two bits:
 ///
-/// Usable in a `static`; zeroed memory is an unlocked mutex. It guards no data of its own: see
-/// [`guarded::Mutex`](crate::guarded::Mutex) for one that does. Not reentrant. Any thread may
-/// unlock it.
+/// | bit | means | is set by | is cleared by |
+/// |---|---|---|---|
+/// | 0, locked | a thread holds the mutex | the thread that locks, with an exchange | the unlocker: with an exchange if the byte is `0b01`, else with a store under the bucket lock |
+/// | 1, has parked | a thread is parked at the mutex, or about to be | a waiter before it parks, with an exchange from `0b01` to `0b11` | an unlocker under the bucket lock, unless more threads are parked |
 ///
-/// **Fork**: the child inherits the mutex as it stood. If a thread that no longer exists held it,
-/// [`after_fork`](Self::after_fork) resets it; parked threads are forgotten by
+/// | byte | state | who may change it |
+/// |---|---|---|
+/// | `0b00` | unlocked | a thread that locks: to `0b01` |
+/// | `0b01` | locked | the unlocker: to `0b00`; a waiter that announces itself: to `0b11` |
+/// | `0b11` | locked, and threads are parked | only the unlocker, under the bucket lock |
+/// | `0b10` | unlocked, and threads are parked | a thread that locks: to `0b11` |
+///
+/// 1. A waiter parks only if the byte is `0b11`. The parking lot compares it under the bucket lock,
+///    so that no unlock comes in between.
+/// 2. To hand the mutex over, the unlocker leaves bit 0 set: the mutex is never unlocked, and no
+///    other thread can get it.
+/// 3. A waiter that gives up leaves bit 1 as it is. The next unlock then finds no waiter, and
+///    clears it.
+///
+/// The mutex can stand in a `static`, and zeroed memory is an unlocked mutex. Any thread may unlock
+/// it. It is not reentrant: a thread that locks it twice waits for itself. It guards no data of its
+/// own; [`guarded::Mutex`](crate::guarded::Mutex) does.
+///
+/// **Signals**: a signal ends a wait only if the caller's [`LockFlags`] say so.
+///
+/// **Fork**: the child inherits the mutex as it stood. If a thread that the child does not have
+/// held it, [`after_fork`](Self::after_fork) resets it. The child forgets parked threads by
 /// [`pysync_parking_lot::after_fork`].
 ///
 /// ```
@@ -60,383 +78,342 @@ struct MutexEntry {
 ///
 /// CPython: Include/cpython/lock.h:L29 PyMutex
 #[doc(alias = "PyMutex")]
+#[derive(Default)]
 #[repr(transparent)]
 pub struct Mutex {
-    // L30: all of its state.
-    bits: AtomicU8,
+    // L30
+    state: Zeroed<AtomicU8>,
 }
 
 impl Mutex {
-    const_fn! {
-        /// An unlocked mutex.
-        #[inline]
-        pub const fn new() -> Self {
-            Self { bits: AtomicU8::new(UNLOCKED) }
-        }
+    /// An unlocked mutex.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { state: Zeroed::<AtomicU8>::new() }
     }
 
-    /// Locks the mutex, blocking for as long as it takes and through signals, detached while
+    /// Locks the mutex. While another thread holds it, blocks through signals, and detached while
     /// it sleeps.
     ///
     /// CPython: Include/cpython/lock.h:L45 _PyMutex_Lock
+    /// CPython: Python/lock.c:L591 PyMutex_Lock
     #[doc(alias("PyMutex_Lock", "_PyMutex_Lock"))]
     #[inline]
     pub fn lock(&self) {
-        self.lock_in::<Native>();
-    }
-
-    /// [`lock`](Self::lock) in another runtime.
-    ///
-    /// CPython: Include/cpython/lock.h:L45 _PyMutex_Lock
-    /// CPython: Python/lock.c:L591 PyMutex_Lock
-    #[inline]
-    pub fn lock_in<R: Runtime>(&self) {
         // L47-L48: the uncontended lock.
         if !self.lock_fast() {
-            // L49, L593: with no flag that could end the wait early.
-            let status = self.lock_slow::<R, FAITHFUL>(None, LockFlags::DETACH);
+            // L49, L593: no deadline and no flag ends the wait.
+            let status = self.lock_slow::<Native>(Deadline::NEVER, LockFlags::DETACH);
             debug_assert_eq!(status, LockStatus::Acquired);
         }
     }
 
-    /// Locks the mutex, blocking for as long as `flags` let it.
+    /// Locks the mutex. While another thread holds it, blocks until it is free, or until a signal
+    /// ends the wait, if `flags` let it.
     ///
-    /// Without `HANDLE_SIGNALS` or `FAIL_IF_INTERRUPTED` the result is always `Acquired`. C
-    /// throws the result away and trusts its callers not to pass these flags.
+    /// The result is `Acquired`, or `Interrupted` if `flags` have `HANDLE_SIGNALS` or
+    /// `FAIL_IF_INTERRUPTED`. C's function has no result and trusts its callers not to pass these
+    /// flags.
+    ///
+    /// ```
+    /// use pysync_lock::{LockFlags, LockStatus, Mutex};
+    ///
+    /// let mutex = Mutex::new();
+    /// match mutex.lock_flags(LockFlags::DETACH | LockFlags::FAIL_IF_INTERRUPTED) {
+    ///     LockStatus::Acquired => mutex.unlock(),
+    ///     LockStatus::Interrupted => println!("a signal came first"),
+    ///     LockStatus::Failure => unreachable!("there is no deadline"),
+    /// }
+    /// ```
     ///
     /// CPython: Include/internal/pycore_lock.h:L59 PyMutex_LockFlags
     #[doc(alias = "PyMutex_LockFlags")]
     #[inline]
     pub fn lock_flags(&self, flags: LockFlags) -> LockStatus {
-        self.lock_flags_in::<Native>(flags)
-    }
-
-    /// [`lock_flags`](Self::lock_flags) in another runtime.
-    ///
-    /// CPython: Include/internal/pycore_lock.h:L59 PyMutex_LockFlags
-    #[inline]
-    pub fn lock_flags_in<R: Runtime>(&self, flags: LockFlags) -> LockStatus {
         // L61-L62: the uncontended lock.
         if self.lock_fast() {
             return LockStatus::Acquired;
         }
-        // L63: and C forgets the status.
-        self.lock_slow::<R, FAITHFUL>(None, flags)
+        // L63
+        self.lock_slow::<Native>(Deadline::NEVER, flags)
     }
 
     /// Locks the mutex if it becomes free within `timeout`.
     ///
     /// `None` waits forever. `Some(ZERO)` is one attempt, which neither spins nor sleeps. A wait
-    /// never ends before its timeout, and long ones do not overflow. The result is `Interrupted`
-    /// only if `flags` ask for it; else a signal changes nothing, and the deadline stands.
+    /// does not end before its timeout, and no timeout is too long. The result is `Failure` if the
+    /// timeout ran out, and `Interrupted` only if a signal came and `flags` let it end the wait.
+    /// After any other signal the wait goes on, with the same deadline.
+    ///
+    /// ```
+    /// use pysync_lock::{LockFlags, LockStatus, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// let mutex = Mutex::new();
+    /// let soon = Some(Duration::from_millis(1));
+    /// assert_eq!(mutex.lock_timed(soon, LockFlags::DETACH), LockStatus::Acquired);
+    /// assert_eq!(mutex.lock_timed(soon, LockFlags::DETACH), LockStatus::Failure);
+    /// mutex.unlock();
+    /// ```
     ///
     /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
     #[doc(alias = "_PyMutex_LockTimed")]
     #[inline]
     pub fn lock_timed(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
-        self.lock_timed_in::<Native>(timeout, flags)
-    }
-
-    /// [`lock_timed`](Self::lock_timed) in another runtime.
-    ///
-    /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
-    #[inline]
-    pub fn lock_timed_in<R: Runtime>(
-        &self,
-        timeout: Option<Duration>,
-        flags: LockFlags,
-    ) -> LockStatus {
-        // L55-L60: one attempt, inlined.
+        // L55-L60: one attempt, before the clock is read.
         if self.try_lock() {
             return LockStatus::Acquired;
         }
-        // L61-L63: gh-135871, no spinning for a caller who said not to wait.
-        if timeout == Some(Duration::ZERO) {
-            return LockStatus::Failure;
-        }
-        self.lock_slow::<R, FAITHFUL>(timeout, flags)
+        self.lock_slow::<Native>(Deadline::after(timeout), flags)
     }
 
-    /// [`lock`](Self::lock) that waits just as C does (see deviation D10): the measure of ours.
-    #[doc(hidden)]
-    #[inline]
-    pub fn lock_faithfully(&self) {
-        if !self.lock_fast() {
-            let status = self.lock_slow::<Native, true>(None, LockFlags::DETACH);
-            debug_assert_eq!(status, LockStatus::Acquired);
-        }
-    }
-
-    /// Locks the mutex if it is free; says whether it did. Never blocks.
+    /// Locks the mutex if it becomes free before `deadline`, in a runtime of the caller's choice.
+    /// All other methods that lock are this one for [`Native`].
     ///
-    /// Threads that are parked do not make it fail: a mutex that they are about to race for is
-    /// free.
+    /// A deadline that has passed, as [`Deadline::NOW`] has, is one attempt, which neither spins
+    /// nor sleeps. [`Deadline::NEVER`] waits forever. Timeouts, flags and results are those of
+    /// [`lock_timed`](Self::lock_timed).
+    ///
+    /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
+    #[inline]
+    pub fn lock_in<R: Runtime>(&self, deadline: Deadline, flags: LockFlags) -> LockStatus {
+        // L55-L60: one attempt.
+        if self.try_lock() {
+            return LockStatus::Acquired;
+        }
+        self.lock_slow::<R>(deadline, flags)
+    }
+
+    /// Locks the mutex if it is free; true if it was. Never blocks.
+    ///
+    /// A mutex at which threads are parked may be free: the woken one has not taken it yet.
     #[inline]
     pub fn try_lock(&self) -> bool {
-        // Ordering: Relaxed to look; Acquire on locking pairs with the Release of the unlock.
-        let mut v = self.bits.load(Ordering::Relaxed);
-        // A parked bit that comes or goes fails the exchange, and only a lock may end the loop.
-        while v & LOCKED == 0 {
-            match self.bits.compare_exchange(v, v | LOCKED, Ordering::Acquire, Ordering::Relaxed) {
+        // Ordering: Relaxed to look; the Acquire of the lock pairs with the Release of the unlock.
+        let mut state = self.state.load(Relaxed);
+        // The exchange may fail since bit 1 has come or gone. That does not end the attempt; only
+        // bit 0 does.
+        while state & LOCKED == 0 {
+            match self.state.compare_exchange(state, state | LOCKED, Acquire, Relaxed) {
                 Ok(_) => return true,
-                Err(actual) => v = actual,
+                Err(actual) => state = actual,
             }
         }
         false
     }
 
-    /// Unlocks the mutex and unparks the longest waiter, if any.
+    /// Unlocks the mutex, and wakes the thread that has been parked longest, if there is one. Does
+    /// not block, but for the lock of a bucket of the parking lot.
     ///
     /// # Panics
-    /// `unlocking mutex that is not locked`.
+    /// `unlocking mutex that is not locked`. Nothing has changed then.
     ///
     /// CPython: Include/cpython/lock.h:L56 _PyMutex_Unlock
     #[doc(alias("PyMutex_Unlock", "_PyMutex_Unlock"))]
     #[inline]
     #[track_caller]
     pub fn unlock(&self) {
-        self.unlock_in::<Native>();
-    }
-
-    /// [`unlock`](Self::unlock) in another runtime, which decides what misuse leads to.
-    ///
-    /// CPython: Include/cpython/lock.h:L56 _PyMutex_Unlock
-    #[inline]
-    #[track_caller]
-    pub fn unlock_in<R: Runtime>(&self) {
-        // L58-L60: nobody waits.
-        if let Err(v) = self.unlock_fast() {
-            self.unlock_slow_in::<R>(v);
+        // L58-L60: the uncontended unlock.
+        if let Err(state) = self.unlock_fast() {
+            self.unlock_or_die(state);
         }
     }
 
-    /// CPython: Python/lock.c:L598 PyMutex_Unlock
-    #[cold]
-    #[track_caller]
-    fn unlock_slow_in<R: Runtime>(&self, v: u8) {
-        // L600-L602: what `try_unlock` reports is fatal here.
-        if self.unlock_slow(v).is_err() {
-            R::fatal_error("Mutex::unlock", "unlocking mutex that is not locked");
-        }
-    }
-
-    /// Unlocks the mutex and unparks the longest waiter, if any.
+    /// Unlocks the mutex, and wakes the thread that has been parked longest, if there is one. Does
+    /// not block, but for the lock of a bucket of the parking lot.
     ///
     /// # Errors
-    /// [`NotLocked`] if it is not locked, and then nothing has changed.
+    /// [`NotLocked`] if the mutex is not locked. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
     #[doc(alias = "_PyMutex_TryUnlock")]
     #[inline]
     pub fn try_unlock(&self) -> Result<(), NotLocked> {
-        self.unlock_fast().or_else(|v| self.unlock_slow(v))
+        self.unlock_fast().or_else(|state| self.unlock_slow(state))
     }
 
-    /// Unlocks a mutex that nobody waits for; otherwise says what the word is.
-    ///
-    /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
-    #[inline]
-    fn unlock_fast(&self) -> Result<(), u8> {
-        // L163-L164, L174-L177: tried first, and only once, with the word that most locks have.
-        // Ordering: Release pairs with the Acquire of the next lock.
-        self.bits
-            .compare_exchange(LOCKED, UNLOCKED, Ordering::Release, Ordering::Relaxed)
-            .map(|_| ())
-    }
-
-    /// Whether somebody holds the mutex; stale as soon as it returns.
+    /// Whether a thread holds the mutex. The answer may be out of date when it arrives.
     ///
     /// CPython: Include/internal/pycore_lock.h:L29 PyMutex_IsLocked
     #[doc(alias = "PyMutex_IsLocked")]
     #[inline]
     pub fn is_locked(&self) -> bool {
-        // Ordering: Relaxed, where C is SeqCst: nothing may be concluded from a stale answer.
-        // L31: parked threads do not count.
-        self.bits.load(Ordering::Relaxed) & LOCKED != 0
+        // Ordering: Relaxed. Nothing may be concluded from an answer that is out of date. C has
+        // SeqCst.
+        // L31
+        self.state.load(Relaxed) & LOCKED != 0
     }
 
-    /// Unlocks the mutex in the child of a `fork`, whoever held it.
+    /// Unlocks the mutex in the child of a `fork`, whichever thread held it.
     ///
     /// # Safety
-    /// The calling thread is the only one in the process, and no guard of this mutex is alive.
+    /// - The calling thread is the only one in the process.
+    /// - No guard of this mutex is alive.
     ///
     /// CPython: Include/internal/pycore_lock.h:L36 _PyMutex_at_fork_reinit
     #[doc(alias = "_PyMutex_at_fork_reinit")]
     pub unsafe fn after_fork(&self) {
-        // L38: zero is unlocked.
-        // Ordering: Relaxed, there is nobody to order with.
-        self.bits.store(UNLOCKED, Ordering::Relaxed);
+        // L38
+        // Ordering: Relaxed. There is no other thread.
+        self.state.store(UNLOCKED, Relaxed);
     }
 
-    /// The uncontended lock.
+    /// Locks a mutex that is unlocked and has no waiters; true if it was so.
     ///
     /// CPython: Include/internal/pycore_lock.h:L21 PyMutex_LockFast
     #[doc(alias = "PyMutex_LockFast")]
     #[doc(hidden)]
     #[inline]
     pub fn lock_fast(&self) -> bool {
-        // L23-L24: the one word in which nobody holds or waits.
+        // L23-L24
         // Ordering: as in `try_lock`.
-        self.bits.compare_exchange(UNLOCKED, LOCKED, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        self.state.compare_exchange(UNLOCKED, LOCKED, Acquire, Relaxed).is_ok()
     }
 
+    /// Waits for a mutex that the caller has just found locked.
+    ///
     /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
     #[cold]
-    fn lock_slow<R: Runtime, const FAITHFUL: bool>(
-        &self,
-        timeout: Option<Duration>,
-        flags: LockFlags,
-    ) -> LockStatus {
-        // L65-L71: the clock is read once, for the deadline and for fairness.
-        let now = monotonic_now();
-        let deadline = Deadline::at(now, timeout);
+    fn lock_slow<R: Runtime>(&self, deadline: Deadline, flags: LockFlags) -> LockStatus {
+        // L61-L63: the caller's attempt was all that it wants (gh-135871).
+        if deadline.has_passed() {
+            return LockStatus::Failure;
+        }
 
-        // L73-L76: a millisecond from now it is our turn.
-        let entry = MutexEntry {
-            time_to_be_fair: now.saturating_add(TIME_TO_BE_FAIR_NS),
-            handed_off: UnsafeCell::new(false),
-        };
+        // L65-L76
+        let time_to_be_fair = Deadline::after(Some(TIME_TO_BE_FAIR));
+        let entry = MutexEntry { time_to_be_fair, handed_off: UnsafeCell::new(false) };
 
-        // L78-L79: how long spinning is worth it.
-        let mut spin = Spin::<FAITHFUL>::new((&raw const self.bits).addr(), now, deadline);
-        // Ordering: Relaxed, a hint; the exchanges decide.
-        let mut v = self.bits.load(Ordering::Relaxed);
+        // L78-L79
+        let mut spin = Spin::new(self.key().addr(), time_to_be_fair, deadline);
+        // As the caller has found it, or nearly so: the wait begins before the next look.
+        let mut state = LOCKED;
         loop {
-            // L80-L86: free; take it, whoever is parked.
-            if v & LOCKED == 0 {
+            // L80-L86: the mutex is unlocked, whether or not threads are parked at it.
+            if state & LOCKED == 0 {
                 // Ordering: as in `try_lock`.
-                match self.bits.compare_exchange_weak(
-                    v,
-                    v | LOCKED,
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                ) {
+                match self.state.compare_exchange_weak(state, state | LOCKED, Acquire, Relaxed) {
                     Ok(_) => return LockStatus::Acquired,
-                    Err(actual) => {
-                        v = actual;
-                        continue;
-                    }
-                }
-            }
-
-            // L88-L93: held: it may be quicker to yield. C looks again only by its exchange.
-            if spin.is_worthwhile(v & HAS_PARKED != 0) {
-                if spin.step() {
-                    // Ordering: as before the loop.
-                    v = self.bits.load(Ordering::Relaxed);
+                    Err(actual) => state = actual,
                 }
                 continue;
             }
 
-            // L99-L106: the first to park announces it, so that the unlock looks for us. A set
-            // bit is announcement enough for those who come later.
-            if v & HAS_PARKED == 0 {
-                // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
-                if let Err(actual) = self.bits.compare_exchange_weak(
-                    v,
-                    v | HAS_PARKED,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                ) {
-                    v = actual;
-                    continue;
-                }
+            // L88-L93: it may become free while this thread spins.
+            if spin.wait(state & HAS_PARKED != 0) == Next::LookAgain {
+                // Ordering: Relaxed to look; the exchanges decide.
+                state = self.state.load(Relaxed);
+                continue;
             }
 
-            // L108-L109: sleep unless either bit has changed meanwhile.
-            let status = park_in::<R, _>(
-                &self.bits,
-                LOCKED | HAS_PARKED,
-                deadline,
-                (&raw const entry).cast_mut().cast(),
-                flags.contains(LockFlags::DETACH),
-            );
+            // L99-L109: it has not, so this thread parks.
+            let park_arg = (&raw const entry).cast_mut().cast();
+            let status = announce_and_park::<R, _>(&*self.state, state, park_arg, deadline, flags);
             match status {
-                // L110-L115: woken. Handed over, the mutex has stayed locked, and is ours.
-                // SAFETY: the thread that woke us wrote this before, and is done with it.
+                // L110-L115: the unlocker has left the mutex locked, for this thread.
+                // SAFETY: the unlocker wrote to the entry before the wake, and is done with it.
                 ParkStatus::Ok if entry.handed_off.with(|handed_off| unsafe { *handed_off }) => {
-                    trace::hand_off((&raw const self.bits).addr());
+                    trace::hand_off(self.key().addr());
                     return LockStatus::Acquired;
                 }
-                // Deviation D04: 3.15's flag.
-                ParkStatus::Interrupted if flags.contains(LockFlags::FAIL_IF_INTERRUPTED) => {
-                    return LockStatus::Interrupted;
-                }
-                // L117-L121: what the handler left to be done; its failure is ours.
-                ParkStatus::Interrupted if flags.contains(LockFlags::HANDLE_SIGNALS) => {
-                    if R::make_pending_calls().is_err() {
-                        return LockStatus::Interrupted;
+                // L117-L121
+                ParkStatus::Interrupted => {
+                    if let Some(status) = flags.on_interrupt::<R>() {
+                        return status;
                     }
                 }
-                // L122-L125: nobody woke us, and nobody will.
+                // L122-L125: no unlocker has taken this thread off the queue, and none will.
                 ParkStatus::Timeout => return LockStatus::Failure,
-                // Woken to race for it.
-                ParkStatus::Ok => spin.woken(),
-                // The word changed first; or a signal that is nobody's.
-                ParkStatus::Again | ParkStatus::Interrupted => {}
+                // The unlocker has unlocked the mutex, and this thread must win a race for it.
+                ParkStatus::Ok => spin.on_wake(),
+                // The word changed before this thread was queued.
+                ParkStatus::Again => {}
             }
 
-            // L135: somebody may have unlocked it meanwhile.
-            // Ordering: as before the loop.
-            v = self.bits.load(Ordering::Relaxed);
-            // L95-L97, L127-L133: out of order: looked at once after each wait. The deadline has
-            // come, but a mutex that is free is taken.
-            if v & LOCKED != 0 && deadline.has_passed() {
+            // L135: a woken thread does not hold the mutex.
+            // Ordering: as above.
+            state = self.state.load(Relaxed);
+            // L95-L97, L127-L133: out of order: past the deadline, the mutex is still taken if it
+            // is free, and only then is the wait given up.
+            if state & LOCKED != 0 && deadline.has_passed() {
                 return LockStatus::Failure;
             }
         }
     }
 
+    /// Unlocks a mutex that is locked and has no waiters, or returns its byte.
+    ///
+    /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
+    #[inline]
+    fn unlock_fast(&self) -> Result<(), u8> {
+        // L163-L164, L174-L177: a guess, where C reads the byte first.
+        // Ordering: Release pairs with the Acquire of the next lock.
+        self.state.compare_exchange(LOCKED, UNLOCKED, Release, Relaxed).map(|_| ())
+    }
+
+    /// Unlocks a mutex that has waiters.
+    ///
     /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
     #[cold]
-    fn unlock_slow(&self, v: u8) -> Result<(), NotLocked> {
-        // L165-L168: a mistake that the caller is to hear of.
-        if v & LOCKED == 0 {
+    fn unlock_slow(&self, state: u8) -> Result<(), NotLocked> {
+        // L165-L168
+        if state & LOCKED == 0 {
             return Err(NotLocked);
         }
-        // L169-L173: locked, and not by the one word that the fast path unlocks: somebody has
-        // parked. The bucket lock decides who is next.
-        unpark(&raw const self.bits, |unparked| self.release(unparked));
+        // L169-L173: the byte is `0b11`. No other thread changes it now, but for a second unlock by
+        // mistake.
+        unpark(self.key(), |unparked| self.release(unparked));
         Ok(())
     }
 
-    /// Stores the word that the unlock leaves behind, under the bucket lock, and tells the thread
-    /// that is about to wake whether the mutex is its own.
+    /// CPython: Python/lock.c:L598 PyMutex_Unlock
+    #[cold]
+    #[track_caller]
+    fn unlock_or_die(&self, state: u8) {
+        // L600-L602
+        if self.unlock_slow(state).is_err() {
+            Native::fatal_error("Mutex::unlock", "unlocking mutex that is not locked");
+        }
+    }
+
+    /// Unlocks the mutex or hands it over, under the bucket lock. `unparked` is the waiter that this
+    /// unlock wakes.
     ///
     /// CPython: Python/lock.c:L140 mutex_unpark
     #[doc(alias = "mutex_unpark")]
     fn release(&self, unparked: Option<Unparked>) {
-        // L142: unlocked, and nobody waits, unless there is a waiter.
-        let mut v = UNLOCKED;
-        // L143: somebody does.
+        // L142
+        let mut state = UNLOCKED;
+        // L143
         if let Some(unparked) = unparked {
             let entry: *const MutexEntry = unparked.park_arg.cast_const().cast();
-            // L144-L147: has it waited for long enough?
-            // SAFETY: threads park on a mutex's word only in `lock_slow`, with their entry, and
-            // this one stays asleep until the callback is over.
-            let should_be_fair = monotonic_now() > unsafe { (*entry).time_to_be_fair };
-            // L149-L152: the mutex is not unlocked at all; nobody can get in between.
-            // SAFETY: as above, and the waiter does not look before it is woken.
+            // L144-L147: a waiter that is due gets the mutex.
+            // SAFETY:
+            // - Threads park on a mutex's byte only in `lock_slow`, so the argument is an entry.
+            // - The waiter sleeps until this callback is over, so the entry is there.
+            let should_be_fair = unsafe { (*entry).time_to_be_fair }.has_passed();
+            // L149-L152: the mutex stays locked, so that no other thread gets it first.
+            // SAFETY: as above. The waiter does not read it before it is awake.
             unsafe { (*entry).handed_off.with_mut(|handed_off| *handed_off = should_be_fair) };
             if should_be_fair {
-                v |= LOCKED;
+                state |= LOCKED;
             }
-            // L153-L155: others wait for it. C's answer is about the whole bucket (gh-135641).
+            // L153-L155: this is exact; C's answer is for the whole bucket (gh-135641).
             if unparked.has_more_waiters {
-                v |= HAS_PARKED;
+                state |= HAS_PARKED;
             }
         }
-        // L157: no one else writes the word: it is locked, it says that somebody is parked, and
-        // whoever wants to park must get the bucket lock first.
-        // Ordering: Release pairs with the Acquire of the next lock. A hand-off needs more, since
-        // the new holder locks nothing: the semaphore carries it.
-        self.bits.store(v, Ordering::Release);
+        // L157: a store will do. The byte is `0b11`, which only an unlocker with the bucket lock
+        // changes.
+        // Ordering: Release pairs with the Acquire of the next lock. A thread that is handed the
+        // mutex makes no exchange; it is ordered by its wake.
+        self.state.store(state, Release);
     }
-}
 
-impl Default for Mutex {
-    fn default() -> Self {
-        Self::new()
+    /// What threads park on.
+    #[inline]
+    fn key(&self) -> *const AtomicU8 {
+        &raw const *self.state
     }
 }
 

@@ -5,23 +5,45 @@ use std::time::Duration;
 use pysync_platform::primitive::atomic::AtomicU64 as AtomicIdent;
 #[cfg(not(target_has_atomic = "64"))]
 use pysync_platform::primitive::atomic::AtomicUsize as AtomicIdent;
-use pysync_platform::primitive::atomic::{AtomicUsize, Ordering};
-use pysync_platform::primitive::const_fn;
-use pysync_platform::{Native, Runtime};
+
+use pysync_platform::primitive::Zeroed;
+use pysync_platform::primitive::atomic::{AtomicUsize, Ordering::Relaxed};
+use pysync_platform::{Deadline, Native, Runtime};
 
 use crate::{LockFlags, LockStatus, Mutex};
 
-/// A mutex that its owner may lock again, as often as it unlocks it.
+/// A thread's ident as the word keeps it: C's 64 bits where there are such atomics, else 32.
+#[cfg(target_has_atomic = "64")]
+type Ident = u64;
+#[cfg(not(target_has_atomic = "64"))]
+type Ident = usize;
+
+/// Stands for no owner.
+const NONE: Ident = 0;
+
+/// A mutex that its owner may lock again. The owner unlocks it as often as it has locked it.
 ///
-/// Usable in a `static`; zeroed memory is an unlocked mutex. It guards no data of its own: see
-/// [`guarded::ReentrantMutex`](crate::guarded::ReentrantMutex).
+/// | field | means | is written by |
+/// |---|---|---|
+/// | `mutex` | a thread holds the recursive mutex | its own rules: see [`Mutex`] |
+/// | `thread` | the owner's ident, or 0 | the owner: after it has locked `mutex`, and before it unlocks it |
+/// | `level` | how many locks the owner has besides its first | the owner |
 ///
-/// **Fork**: a child whose forking thread held the mutex still holds it. If another did, or the
-/// runtime's thread idents change across a fork (gh-126688), [`after_fork`](Self::after_fork)
-/// resets it.
+/// A thread that finds its own ident in `thread` has written it itself, so it is the owner. No other
+/// value of `thread` means anything to it.
+///
+/// The mutex can stand in a `static`, and zeroed memory is an unlocked mutex. It guards no data of
+/// its own; [`guarded::ReentrantMutex`](crate::guarded::ReentrantMutex) does.
+///
+/// **Signals**: a signal ends a wait only if the caller's [`LockFlags`] say so.
+///
+/// **Fork**: if the thread that forks holds the mutex, it holds it in the child too. If another
+/// thread does, or the runtime's thread idents change in the child (gh-126688),
+/// [`after_fork`](Self::after_fork) resets the mutex.
 ///
 /// **Thread locals**: where std frees a thread's locals one by one at its end (windows-gnu,
-/// Android), the destructor of one may find the thread with another ident, and not the owner.
+/// Android), a destructor may run after the thread has got another ident. It then finds that the
+/// thread is not the owner.
 ///
 /// ```
 /// use pysync_lock::RecursiveMutex;
@@ -36,40 +58,36 @@ use crate::{LockFlags, LockStatus, Mutex};
 ///
 /// CPython: Include/internal/pycore_lock.h:L155 _PyRecursiveMutex
 #[doc(alias = "_PyRecursiveMutex")]
+#[derive(Default)]
 #[repr(C)]
 pub struct RecursiveMutex {
-    // L156: held while `thread` is not 0.
+    // L156
     mutex: Mutex,
-    // L157: the owner's ident, 0 for none. Written by the owner; a thread that reads its own
-    // ident here wrote it itself.
-    thread: AtomicIdent,
-    // L158: how often the owner has locked it again. The owner's alone, if idents are what their
-    // runtimes promise; atomic since `Runtime` is a safe trait, and may promise too much.
-    level: AtomicUsize,
+    // L157
+    thread: Zeroed<AtomicIdent>,
+    // L158: atomic, since `Runtime` is a safe trait: one that gives two threads the same ident must
+    // not cause a data race.
+    level: Zeroed<AtomicUsize>,
 }
 
-/// A thread's ident as the word keeps it: C's 64 bits where there are such atomics, else 32.
-#[cfg(target_has_atomic = "64")]
-type Ident = u64;
-#[cfg(not(target_has_atomic = "64"))]
-type Ident = usize;
-
-/// The calling thread's ident, which is not 0: that stands for no owner.
+/// The calling thread's ident, which is not 0.
 #[inline]
 fn ident_of_current_thread<R: Runtime>() -> Ident {
     #[allow(clippy::useless_conversion)] // Not where the word has 32 bits.
     match Ident::try_from(R::thread_ident()) {
-        Ok(ident) if ident != 0 => ident,
+        Ok(ident) if ident != NONE => ident,
         Ok(_) => R::fatal_error("RecursiveMutex", "the runtime's thread ident is 0"),
         Err(_) => R::fatal_error("RecursiveMutex", "the runtime's thread ident is too large"),
     }
 }
 
 impl RecursiveMutex {
-    const_fn! {
-        /// An unlocked mutex.
-        pub const fn new() -> Self {
-            Self { mutex: Mutex::new(), thread: AtomicIdent::new(0), level: AtomicUsize::new(0) }
+    /// An unlocked mutex.
+    pub const fn new() -> Self {
+        Self {
+            mutex: Mutex::new(),
+            thread: Zeroed::<AtomicIdent>::new(),
+            level: Zeroed::<AtomicUsize>::new(),
         }
     }
 
@@ -81,112 +99,114 @@ impl RecursiveMutex {
         self.is_locked_by_current_thread_in::<Native>()
     }
 
-    /// [`is_locked_by_current_thread`](Self::is_locked_by_current_thread) in another runtime.
+    /// [`is_locked_by_current_thread`](Self::is_locked_by_current_thread) in a runtime of the
+    /// caller's choice.
     ///
     /// CPython: Python/lock.c:L373 _PyRecursiveMutex_IsLockedByCurrentThread
     pub fn is_locked_by_current_thread_in<R: Runtime>(&self) -> bool {
-        // L375: only our own ident matters.
+        // L375
         self.is_owned_by(ident_of_current_thread::<R>())
     }
 
-    /// Locks the mutex, blocking for as long as another thread holds it, through signals and
-    /// detached while it sleeps.
+    /// Locks the mutex. While another thread holds it, blocks through signals, and detached while
+    /// it sleeps.
+    ///
+    /// # Panics
+    /// `too many recursive locks`, that is `usize::MAX` of them. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L379 _PyRecursiveMutex_Lock
     #[doc(alias = "_PyRecursiveMutex_Lock")]
     pub fn lock(&self) {
-        self.lock_in::<Native>();
-    }
-
-    /// [`lock`](Self::lock) in another runtime.
-    ///
-    /// CPython: Python/lock.c:L379 _PyRecursiveMutex_Lock
-    pub fn lock_in<R: Runtime>(&self) {
-        let status = self.lock_timed_in::<R>(None, LockFlags::DETACH);
+        let status = self.lock_in::<Native>(Deadline::NEVER, LockFlags::DETACH);
         debug_assert_eq!(status, LockStatus::Acquired);
     }
 
-    /// Locks the mutex if no other thread holds it or it becomes free within `timeout`; timeouts,
-    /// flags and results are those of [`Mutex::lock_timed`]. New in CPython 3.14.
+    /// Locks the mutex if no other thread holds it, or if it becomes free within `timeout`.
+    /// Timeouts, flags and results are those of [`Mutex::lock_timed`]. New in CPython 3.14.
     ///
     /// # Panics
-    /// `too many recursive locks`, that is `usize::MAX` of them, and nothing has changed. C's count
-    /// wraps.
+    /// As [`lock`](Self::lock).
     #[doc(alias = "_PyRecursiveMutex_LockTimed")]
     pub fn lock_timed(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
-        self.lock_timed_in::<Native>(timeout, flags)
+        // One attempt, before the clock is read.
+        let status = self.lock_in::<Native>(Deadline::NOW, flags);
+        if status == LockStatus::Acquired || timeout == Some(Duration::ZERO) {
+            return status;
+        }
+        self.lock_in::<Native>(Deadline::after(timeout), flags)
     }
 
-    /// [`lock_timed`](Self::lock_timed) in another runtime.
+    /// Locks the mutex if no other thread holds it, or if it becomes free before `deadline`, in a
+    /// runtime of the caller's choice. The other methods that lock are this one for [`Native`].
+    ///
+    /// Deadlines, flags and results are those of [`Mutex::lock_in`].
+    ///
+    /// # Fatal errors
+    /// `R` reports `too many recursive locks`, that is `usize::MAX` of them, and a thread ident that
+    /// is 0 or too large. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L379 _PyRecursiveMutex_Lock
-    pub fn lock_timed_in<R: Runtime>(
-        &self,
-        timeout: Option<Duration>,
-        flags: LockFlags,
-    ) -> LockStatus {
-        // L381-L385: ours already: count.
+    pub fn lock_in<R: Runtime>(&self, deadline: Deadline, flags: LockFlags) -> LockStatus {
+        // L381-L385
         let thread = ident_of_current_thread::<R>();
         if self.is_owned_by(thread) {
-            // Ordering: Relaxed, here and below; only the owner touches it. For the same reason a
-            // load and a store do.
+            // Ordering: Relaxed, here and below. Only the owner touches the level, so that a load
+            // and a store will do.
             // Deviation D08: C's count wraps.
-            let Some(level) = self.level.load(Ordering::Relaxed).checked_add(1) else {
+            let Some(level) = self.level.load(Relaxed).checked_add(1) else {
                 R::fatal_error("RecursiveMutex::lock", "too many recursive locks");
             };
-            self.level.store(level, Ordering::Relaxed);
+            self.level.store(level, Relaxed);
             return LockStatus::Acquired;
         }
-        // L386: somebody else's, or nobody's.
-        let status = self.mutex.lock_timed_in::<R>(timeout, flags);
+        // L386
+        let status = self.mutex.lock_in::<R>(deadline, flags);
         if status == LockStatus::Acquired {
-            // L387-L388: ours from now on, for the first time.
-            // Ordering: Relaxed; only we can be looking for our own ident.
-            self.thread.store(thread, Ordering::Relaxed);
+            // L387-L388
+            // Ordering: Relaxed. No other thread looks for this ident.
+            self.thread.store(thread, Relaxed);
         }
         status
     }
 
-    /// Undoes one lock; the last one unlocks the mutex.
+    /// Undoes one lock. The last one unlocks the mutex. Does not block, but for the lock of a bucket
+    /// of the parking lot.
     ///
     /// # Panics
-    /// `unlocking a recursive mutex that is not owned by the current thread`.
+    /// `unlocking a recursive mutex that is not owned by the current thread`. Nothing has changed
+    /// then.
     ///
     /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
     #[doc(alias = "_PyRecursiveMutex_Unlock")]
     #[track_caller]
     pub fn unlock(&self) {
-        self.unlock_in::<Native>();
-    }
-
-    /// [`unlock`](Self::unlock) in another runtime, which decides what misuse leads to.
-    ///
-    /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
-    #[track_caller]
-    pub fn unlock_in<R: Runtime>(&self) {
-        // L395-L398: what `try_unlock` reports is fatal here.
-        if self.try_unlock_in::<R>().is_err() {
-            R::fatal_error(
+        // L395-L398
+        if self.try_unlock().is_err() {
+            Native::fatal_error(
                 "RecursiveMutex::unlock",
                 "unlocking a recursive mutex that is not owned by the current thread",
             );
         }
     }
 
-    /// Undoes one lock; the last one unlocks the mutex. New in CPython 3.14.
+    /// Undoes one lock. The last one unlocks the mutex. Does not block, but for the lock of a bucket
+    /// of the parking lot. New in CPython 3.14.
     ///
     /// # Errors
-    /// [`NotOwner`] if the calling thread does not hold the mutex, and then nothing has changed.
+    /// [`NotOwner`] if the calling thread does not hold the mutex. Nothing has changed then.
     #[doc(alias = "_PyRecursiveMutex_TryUnlock")]
     pub fn try_unlock(&self) -> Result<(), NotOwner> {
         self.try_unlock_in::<Native>()
     }
 
-    /// [`try_unlock`](Self::try_unlock) in another runtime.
+    /// [`try_unlock`](Self::try_unlock) in a runtime of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`try_unlock`](Self::try_unlock).
     ///
     /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
     pub fn try_unlock_in<R: Runtime>(&self) -> Result<(), NotOwner> {
-        // L394-L395: only the owner may.
+        // L394-L395
         if !self.is_owned_by(ident_of_current_thread::<R>()) {
             return Err(NotOwner);
         }
@@ -194,52 +214,49 @@ impl RecursiveMutex {
         Ok(())
     }
 
-    /// Undoes one lock of a mutex that the caller owns.
+    /// Undoes one lock of a mutex that the calling thread owns.
     ///
     /// CPython: Python/lock.c:L392 _PyRecursiveMutex_Unlock
     pub(crate) fn release<R: Runtime>(&self) {
-        // L399-L403: one of several locks: count.
-        match self.level.load(Ordering::Relaxed) {
+        // L399-L403
+        match self.level.load(Relaxed) {
             0 => {
-                // L404: before the mutex is free, or the next owner's ident would be lost.
-                // Ordering: Relaxed; the mutex orders it before the next owner's store.
-                self.thread.store(0, Ordering::Relaxed);
-                // L405: the last one.
-                self.mutex.unlock_in::<R>();
+                // L404: before the mutex is free, so that the next owner's ident is not lost.
+                // Ordering: Relaxed. The mutex orders it before the next owner's store.
+                self.thread.store(NONE, Relaxed);
+                // L405: this fails only if a runtime gives two threads the same ident.
+                if self.mutex.try_unlock().is_err() {
+                    R::fatal_error("RecursiveMutex::unlock", "unlocking mutex that is not locked");
+                }
             }
-            level => self.level.store(level - 1, Ordering::Relaxed),
+            level => self.level.store(level - 1, Relaxed),
         }
     }
 
-    /// Whether a thread holds the mutex; stale as soon as it returns.
+    /// Whether a thread holds the mutex. The answer may be out of date when it arrives.
     pub fn is_locked(&self) -> bool {
         self.mutex.is_locked()
     }
 
-    /// Unlocks the mutex in the child of a `fork`, whoever held it and however often.
+    /// Unlocks the mutex in the child of a `fork`, whichever thread held it and however often.
     ///
     /// # Safety
-    /// The calling thread is the only one in the process, and no guard of this mutex is alive.
+    /// - The calling thread is the only one in the process.
+    /// - No guard of this mutex is alive.
     #[doc(alias = "_PyRecursiveMutex_at_fork_reinit")]
     pub unsafe fn after_fork(&self) {
-        // Ordering: Relaxed, there is nobody to order with.
-        self.thread.store(0, Ordering::Relaxed);
-        self.level.store(0, Ordering::Relaxed);
-        // SAFETY: by contract.
+        // Ordering: Relaxed. There is no other thread.
+        self.thread.store(NONE, Relaxed);
+        self.level.store(0, Relaxed);
+        // SAFETY: the caller promises both.
         unsafe { self.mutex.after_fork() };
     }
 
     /// CPython: Python/lock.c:L367 recursive_mutex_is_owned_by
     fn is_owned_by(&self, thread: Ident) -> bool {
-        // L369: one load, no lock.
-        // Ordering: Relaxed; the one ident that matters is our own, and that we wrote ourselves.
-        self.thread.load(Ordering::Relaxed) == thread
-    }
-}
-
-impl Default for RecursiveMutex {
-    fn default() -> Self {
-        Self::new()
+        // L369
+        // Ordering: Relaxed. The calling thread looks for its own ident, which it wrote itself.
+        self.thread.load(Relaxed) == thread
     }
 }
 
@@ -252,7 +269,7 @@ impl fmt::Debug for RecursiveMutex {
     }
 }
 
-/// The recursive mutex to be unlocked is not held by the calling thread.
+/// The calling thread has tried to unlock a recursive mutex that it does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotOwner;
 

@@ -1,54 +1,101 @@
 use std::fmt;
 use std::ptr;
 
-use pysync_parking_lot::{park_in, unpark_all, unpark_all_with_args};
-use pysync_platform::primitive::atomic::{AtomicUsize, Ordering};
-use pysync_platform::primitive::const_fn;
+use pysync_parking_lot::{unpark_all, unpark_all_with_args};
+use pysync_platform::primitive::Zeroed;
+use pysync_platform::primitive::atomic::{
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use pysync_platform::spin::{FAITHFUL, Next};
 use pysync_platform::{
-    Backoff, Deadline, FAITHFUL, Native, ParkStatus, Runtime, Spin, monotonic_now,
+    Backoff, Deadline, LockFlags, Native, ParkStatus, Runtime, Spin, TIME_TO_BE_FAIR,
 };
 
-/// A writer holds the lock.
+use crate::wait::announce_and_park;
+use crate::{NotLocked, bits};
+
+/// Bit 0. A writer holds the lock.
 ///
 /// CPython: Python/lock.c:L408 _Py_WRITE_LOCKED
 const WRITE_LOCKED: usize = 1;
-/// Threads are parked on the word, or about to be.
-const HAS_PARKED: usize = crate::bits::HAS_PARKED as usize;
+/// Bit 1. A thread is parked at the lock, or about to be, or a writer has been woken to take it.
+const HAS_PARKED: usize = bits::HAS_PARKED as usize;
+/// The bits from here on count the readers that hold the lock.
+///
 /// CPython: Python/lock.c:L409 _PyRWMutex_READER_SHIFT
 const READER_SHIFT: u32 = 2;
+/// What a reader adds to the word, and takes off again.
 const ONE_READER: usize = 1 << READER_SHIFT;
+/// The greatest count that the word has room for.
+///
 /// CPython: Python/lock.c:L410 _Py_RWMUTEX_MAX_READERS
 const MAX_READERS: usize = usize::MAX >> READER_SHIFT;
 
-/// What a thread does about a locked word before it parks.
-type Wait = Spin<FAITHFUL>;
-
-/// What a thread parks with, for the last reader to tell who waits.
+/// The park argument of a reader.
 const READER: *mut () = ptr::null_mut();
+/// The park argument of a writer, by which the last reader knows it.
 const WRITER: *mut () = ptr::without_provenance_mut(1);
+
+/// CPython: Python/lock.c:L431 rwmutex_reader_count
+fn reader_count(state: usize) -> usize {
+    // L433
+    state >> READER_SHIFT
+}
+
+/// Whether a reader may lock. Where a thread is parked, new readers wait behind it, since it may be
+/// a writer.
+fn is_read_lockable(state: usize) -> bool {
+    state & (WRITE_LOCKED | HAS_PARKED) == 0
+}
+
+/// Whether a writer may lock. Where threads are parked, a writer need not wait behind them.
+fn is_write_lockable(state: usize) -> bool {
+    state & !HAS_PARKED == 0
+}
+
+/// Whether only one reader is left, and other threads wait.
+fn is_last_reader(state: usize) -> bool {
+    state == ONE_READER | HAS_PARKED
+}
 
 /// A readers-writer lock of one word that prefers writers.
 ///
-/// | bits | state |
-/// |---|---|
-/// | `0…0 00` | unlocked |
-/// | `n…n 00` | n readers |
-/// | `n…n 10` | n readers, a writer waits; new readers wait behind it |
-/// | `0…0 10` | unlocked, a writer has been woken to take it |
-/// | `0…0 01` | a writer |
-/// | `0…0 11` | a writer, others wait |
+/// | bits | means | are set by | are cleared by |
+/// |---|---|---|---|
+/// | 0, write-locked | a writer holds the lock | the writer that locks, with an exchange | that writer, with an exchange of the word to 0 |
+/// | 1, has parked | a thread is parked at the lock, or about to be, or a writer has been woken | a waiter before it parks, with an exchange | the unlocking writer, with the same exchange; or the last reader, under the bucket lock, if it wakes no writer |
+/// | 2 and up | the count of readers that hold the lock | a reader that locks adds one, with an exchange | a reader that unlocks takes one off, with an exchange; the last one under the bucket lock, if threads wait |
 ///
-/// As soon as a writer sleeps, new readers do too, so that readers cannot starve it; writers can
-/// starve readers, and one another. Before they sleep both spin for some microseconds. Waits have
-/// no timeout: a writer that gave up would leave the readers behind it waiting for nobody. Not
-/// reentrant in any combination: a reader that locks again behind a waiting writer never returns.
+/// | word | state | who may change it |
+/// |---|---|---|
+/// | `0…0 00` | unlocked | a reader that locks; a writer that locks |
+/// | `n…n 00` | n readers hold it | readers that lock or unlock; a waiting writer that announces itself |
+/// | `n…n 10` | n readers hold it, and threads are parked | readers that unlock |
+/// | `0…0 10` | unlocked, and a writer has been woken to take it | a writer that locks |
+/// | `0…0 01` | a writer holds it | the writer that unlocks; a waiter that announces itself |
+/// | `0…0 11` | a writer holds it, and threads are parked | the writer that unlocks |
 ///
-/// Usable in a `static`; zeroed memory is an unlocked lock. It guards no data of its own: see
-/// [`guarded::RwLock`](crate::guarded::RwLock).
+/// 1. A waiter parks only if the word is what it was at the waiter's last look, with bit 1 set. The
+///    parking lot compares it under the bucket lock.
+/// 2. An unlocking writer and a last reader wake all threads that are parked. Those that still
+///    cannot lock announce themselves again, and park.
+/// 3. New readers wait while bit 1 is set. So readers cannot starve a parked writer. Writers may
+///    starve readers, and each other.
 ///
-/// **Fork**: the child inherits the lock as it stood, without the threads that waited. If one
-/// that no longer exists held it, or was on its way to take it, [`after_fork`](Self::after_fork)
-/// resets it.
+/// A thread that finds the lock taken first yields for a while
+/// ([`spin`](pysync_platform::spin) tells how), then parks. A wait has no timeout: if a writer gave
+/// up, the readers that are parked behind it would not be woken. The lock is not reentrant: a reader
+/// that locks again behind a parked writer waits forever.
+///
+/// The lock can stand in a `static`, and zeroed memory is an unlocked lock. Any thread may unlock
+/// it. It guards no data of its own; [`guarded::RwLock`](crate::guarded::RwLock) does.
+///
+/// **Signals**: no signal ends a wait.
+///
+/// **Fork**: the child inherits the lock as it stood. If a thread that the child does not have held
+/// the lock, or had been woken to take it, [`after_fork`](Self::after_fork) resets it. The child
+/// forgets parked threads by [`pysync_parking_lot::after_fork`].
 ///
 /// ```
 /// use pysync_lock::RwMutex;
@@ -65,25 +112,24 @@ const WRITER: *mut () = ptr::without_provenance_mut(1);
 ///
 /// CPython: Include/internal/pycore_lock.h:L192 _PyRWMutex
 #[doc(alias = "_PyRWMutex")]
+#[derive(Default)]
 #[repr(transparent)]
 pub struct RwMutex {
-    // L193: all of its state.
-    bits: AtomicUsize,
+    // L193
+    state: Zeroed<AtomicUsize>,
 }
 
 impl RwMutex {
-    const_fn! {
-        /// An unlocked lock.
-        pub const fn new() -> Self {
-            Self { bits: AtomicUsize::new(0) }
-        }
+    /// An unlocked lock.
+    pub const fn new() -> Self {
+        Self { state: Zeroed::<AtomicUsize>::new() }
     }
 
-    /// Locks for reading, blocking while a writer holds the lock or waits for it, through
-    /// signals and detached while it sleeps.
+    /// Locks for reading. While a writer holds the lock or a thread is parked at it, blocks through
+    /// signals, and detached while it sleeps.
     ///
     /// # Panics
-    /// `too many readers`, a quarter of `usize::MAX`, and nothing has changed.
+    /// `too many readers`, that is a quarter of `usize::MAX`. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[doc(alias = "_PyRWMutex_RLock")]
@@ -92,167 +138,169 @@ impl RwMutex {
         self.read_lock_in::<Native>();
     }
 
-    /// [`read_lock`](Self::read_lock) in another runtime.
+    /// [`read_lock`](Self::read_lock) in a runtime of the caller's choice, which also decides what
+    /// too many readers lead to.
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[inline]
     pub fn read_lock_in<R: Runtime>(&self) {
-        // L439: what to start from.
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let bits = self.bits.load(Ordering::Relaxed);
-        if let Err(actual) = self.try_read_lock_from::<R>(bits) {
+        // L439
+        // Ordering: Relaxed to look; the exchange decides.
+        let state = self.state.load(Relaxed);
+        if let Err(actual) = self.try_read_lock_from::<R>(state) {
             self.read_lock_slow::<R>(actual);
         }
     }
 
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[cold]
-    fn read_lock_slow<R: Runtime>(&self, mut bits: usize) {
+    fn read_lock_slow<R: Runtime>(&self, mut state: usize) {
         let (mut spin, mut backoff) = (None, Backoff::new());
-        // L440-L464: until it is ours.
+        // L440-L464
         loop {
-            // L441-L453: a writer holds the lock or waits for it; wait behind it.
-            bits = if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
-                self.wait::<R>(bits, READER, &mut spin)
+            // L441-L453: the lock is taken, or another reader was quicker.
+            state = if is_read_lockable(state) {
+                self.back_off(&mut backoff)
             } else {
-                self.stand_back(&mut backoff)
+                self.wait::<R>(state, READER, &mut spin)
             };
-            match self.try_read_lock_from::<R>(bits) {
+            match self.try_read_lock_from::<R>(state) {
                 Ok(()) => return,
-                Err(actual) => bits = actual,
+                Err(actual) => state = actual,
             }
         }
     }
 
-    /// Locks for reading if no writer holds the lock or waits for it; says whether it did. Never
-    /// blocks.
+    /// Locks for reading if no writer holds the lock and no thread is parked at it; true if it has.
+    /// Never blocks.
     ///
     /// # Panics
     /// As [`read_lock`](Self::read_lock).
     #[inline]
     pub fn try_read_lock(&self) -> bool {
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut bits = self.bits.load(Ordering::Relaxed);
+        // Ordering: Relaxed to look; the exchange decides.
+        let mut state = self.state.load(Relaxed);
         loop {
-            match self.try_read_lock_from::<Native>(bits) {
+            match self.try_read_lock_from::<Native>(state) {
                 Ok(()) => return true,
-                Err(actual) if actual & (WRITE_LOCKED | HAS_PARKED) != 0 => return false,
-                Err(actual) => bits = actual,
+                Err(actual) if !is_read_lockable(actual) => return false,
+                Err(actual) => state = actual,
             }
         }
     }
 
-    /// One step towards a read lock: done, or what the word is instead.
+    /// Locks for reading if the word is `state` and that allows it, or returns the word.
     ///
     /// CPython: Python/lock.c:L437 _PyRWMutex_RLock
     #[inline]
-    fn try_read_lock_from<R: Runtime>(&self, bits: usize) -> Result<(), usize> {
-        if bits & (WRITE_LOCKED | HAS_PARKED) != 0 {
-            return Err(bits);
+    fn try_read_lock_from<R: Runtime>(&self, state: usize) -> Result<(), usize> {
+        if !is_read_lockable(state) {
+            return Err(state);
         }
-        // L455-L457: unlocked, or others read.
-        if reader_count(bits) >= MAX_READERS {
+        // L455-L457
+        if reader_count(state) >= MAX_READERS {
             R::fatal_error("RwMutex::read_lock", "too many readers");
         }
-        // L458-L462: one more.
-        // Ordering: Acquire pairs with the Release of the writer before us.
-        self.bits
-            .compare_exchange(bits, bits + ONE_READER, Ordering::Acquire, Ordering::Relaxed)
-            .map(|_| ())
+        // L458-L462
+        // Ordering: Acquire pairs with the Release of the writer before this reader.
+        self.state.compare_exchange(state, state + ONE_READER, Acquire, Relaxed).map(|_| ())
     }
 
-    /// Unlocks for reading; the last reader wakes those who wait.
+    /// Unlocks for reading. The last reader wakes all threads that are parked. Does not block, but
+    /// for the lock of a bucket of the parking lot.
     ///
     /// # Panics
-    /// `lock was not read-locked`, and nothing has changed.
+    /// `lock was not read-locked`. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[doc(alias = "_PyRWMutex_RUnlock")]
     #[inline]
     #[track_caller]
     pub fn read_unlock(&self) {
-        self.read_unlock_in::<Native>();
+        // L470-L477
+        if self.try_read_unlock().is_err() {
+            Native::fatal_error("RwMutex::read_unlock", "lock was not read-locked");
+        }
     }
 
-    /// [`read_unlock`](Self::read_unlock) in another runtime, which decides what misuse leads to.
+    /// [`read_unlock`](Self::read_unlock) for a caller that decides what a mistake leads to.
+    ///
+    /// # Errors
+    /// [`NotLocked`] if no reader holds the lock. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[inline]
-    #[track_caller]
-    pub fn read_unlock_in<R: Runtime>(&self) {
-        // L470: what to start from.
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let bits = self.bits.load(Ordering::Relaxed);
-        if let Err(actual) = self.try_read_unlock_from(bits) {
-            self.read_unlock_slow::<R>(actual);
-        }
+    pub fn try_read_unlock(&self) -> Result<(), NotLocked> {
+        // L470
+        // Ordering: Relaxed to look; the exchange decides.
+        let state = self.state.load(Relaxed);
+        self.try_read_unlock_from(state).or_else(|actual| self.read_unlock_slow(actual))
     }
 
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[cold]
-    #[track_caller]
-    fn read_unlock_slow<R: Runtime>(&self, mut bits: usize) {
+    fn read_unlock_slow(&self, mut state: usize) -> Result<(), NotLocked> {
         let mut backoff = Backoff::new();
         loop {
-            // Deviation D08: in every build, and before the word is touched; an assert after the
-            // fact would leave it corrupted.
-            // L471: somebody reads.
-            if reader_count(bits) == 0 {
-                R::fatal_error("RwMutex::read_unlock", "lock was not read-locked");
+            // Deviation D08: this looks before the word is changed, in every build. C asserts it
+            // afterwards, in debug builds.
+            // L471
+            if reader_count(state) == 0 {
+                return Err(NotLocked);
             }
-            // L474-L477: the last reader, and somebody waits.
-            if bits == ONE_READER | HAS_PARKED && self.last_reader_leaves(bits) {
-                return;
+            // L474-L477
+            if is_last_reader(state) && self.leave_as_last_reader(state) {
+                return Ok(());
             }
-            bits = self.stand_back(&mut backoff);
-            match self.try_read_unlock_from(bits) {
-                Ok(()) => return,
-                Err(actual) => bits = actual,
+            state = self.back_off(&mut backoff);
+            match self.try_read_unlock_from(state) {
+                Ok(()) => return Ok(()),
+                Err(actual) => state = actual,
             }
         }
     }
 
-    /// One step out of a read lock, for a reader that is not the last with others waiting.
+    /// Unlocks for reading if the word is `state` and no thread is to be woken, or returns the word.
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[inline]
-    fn try_read_unlock_from(&self, bits: usize) -> Result<(), usize> {
-        if reader_count(bits) == 0 || bits == ONE_READER | HAS_PARKED {
-            return Err(bits);
+    fn try_read_unlock_from(&self, state: usize) -> Result<(), usize> {
+        if reader_count(state) == 0 || is_last_reader(state) {
+            return Err(state);
         }
-        // L472: one reader less, once it is known which.
+        // L472
         // Ordering: Release pairs with the Acquire of the writer that follows the readers.
-        self.bits
-            .compare_exchange(bits, bits - ONE_READER, Ordering::Release, Ordering::Relaxed)
-            .map(|_| ())
+        self.state.compare_exchange(state, state - ONE_READER, Release, Relaxed).map(|_| ())
     }
 
-    /// The end of the last read lock while others wait, who are woken; false if the word was not
-    /// `bits` any more.
+    /// Unlocks for the last reader, and wakes the threads that wait; false if the word is not
+    /// `state` any more.
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[cold]
-    fn last_reader_leaves(&self, bits: usize) -> bool {
-        // Deviation D06: the last reader leaves under the bucket lock, and only a writer that it
-        // wakes is on its way. C subtracts first and wakes second, and where no writer is there to
-        // be woken, as in the child of a fork, the word keeps everybody waiting for one. A writer
-        // that is about to park finds the word changed and tries again.
-        // No one else changes the word: whoever waits has parked or is about to, whoever comes
-        // waits, and only a writer clears the bit. So the exchange fails only for a reader too
-        // many, and the next turn says so.
-        let mut released = false;
-        unpark_all_with_args(&raw const self.bits, |mut woken| {
-            let left = if woken.any(|who| who == WRITER) { HAS_PARKED } else { 0 };
+    fn leave_as_last_reader(&self, state: usize) -> bool {
+        // Deviation D06: this stores the word under the bucket lock, when it knows which threads it
+        // wakes. It leaves bit 1 set only for a writer among them. C subtracts first and wakes
+        // afterwards, and leaves bit 1 set in any case. In the child of a fork that goes wrong:
+        //
+        // 1. The child has the bit, but not the writer that has set it.
+        // 2. The last reader wakes no thread, and leaves the bit.
+        // 3. New readers see the bit and park. No thread will wake them.
+        //
+        // A writer that is about to park finds the word changed, and tries again.
+        let mut has_left = false;
+        unpark_all_with_args(self.key(), |mut woken| {
+            let left = if woken.any(|role| role == WRITER) { HAS_PARKED } else { 0 };
+            // While the word is `state`, new readers and writers wait without changing it. So the
+            // exchange fails only if a second thread unlocks for reading by mistake, and the
+            // caller's loop then reports that.
             // Ordering: Release pairs with the Acquire of the next lock.
-            released = self
-                .bits
-                .compare_exchange(bits, left, Ordering::Release, Ordering::Relaxed)
-                .is_ok();
+            has_left = self.state.compare_exchange(state, left, Release, Relaxed).is_ok();
         });
-        released
+        has_left
     }
 
-    /// Locks for writing, blocking while anybody else holds the lock, through signals and
+    /// Locks for writing. While any other thread holds the lock, blocks through signals, and
     /// detached while it sleeps.
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
@@ -262,12 +310,12 @@ impl RwMutex {
         self.write_lock_in::<Native>();
     }
 
-    /// [`write_lock`](Self::write_lock) in another runtime.
+    /// [`write_lock`](Self::write_lock) in a runtime of the caller's choice.
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     #[inline]
     pub fn write_lock_in<R: Runtime>(&self) {
-        // L483: what to start from. A guess: a wrong one costs no more than a look would.
+        // L483: a guess, where C looks. A wrong guess costs no more than a look.
         if let Err(actual) = self.try_write_lock_from(0) {
             self.write_lock_slow::<R>(actual);
         }
@@ -275,188 +323,168 @@ impl RwMutex {
 
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     #[cold]
-    fn write_lock_slow<R: Runtime>(&self, mut bits: usize) {
+    fn write_lock_slow<R: Runtime>(&self, mut state: usize) {
         let mut spin = None;
-        // L484: until it is ours.
-        while let Err(actual) = self.try_write_lock_from(bits) {
-            bits = actual;
-            // L496-L497: readers or a writer hold it.
-            if bits & !HAS_PARKED != 0 {
-                bits = self.wait::<R>(bits, WRITER, &mut spin);
+        // L484
+        while let Err(actual) = self.try_write_lock_from(state) {
+            state = actual;
+            // L496-L497
+            if !is_write_lockable(state) {
+                state = self.wait::<R>(state, WRITER, &mut spin);
             }
         }
     }
 
-    /// Locks for writing if nobody holds the lock; says whether it did. Never blocks.
+    /// Locks for writing if no thread holds the lock; true if it has. Never blocks.
     #[inline]
     pub fn try_write_lock(&self) -> bool {
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let mut bits = self.bits.load(Ordering::Relaxed);
+        // Ordering: Relaxed to look; the exchange decides.
+        let mut state = self.state.load(Relaxed);
         loop {
-            match self.try_write_lock_from(bits) {
+            match self.try_write_lock_from(state) {
                 Ok(()) => return true,
-                Err(actual) if actual & !HAS_PARKED != 0 => return false,
-                Err(actual) => bits = actual,
+                Err(actual) if !is_write_lockable(actual) => return false,
+                Err(actual) => state = actual,
             }
         }
     }
 
-    /// One step towards the write lock: done, or what the word is instead.
+    /// Locks for writing if the word is `state` and that allows it, or returns the word.
     ///
     /// CPython: Python/lock.c:L481 _PyRWMutex_Lock
     #[inline]
-    fn try_write_lock_from(&self, bits: usize) -> Result<(), usize> {
-        // L485-L487: neither readers nor a writer; threads that are parked may stay so.
-        if bits & !HAS_PARKED != 0 {
-            return Err(bits);
+    fn try_write_lock_from(&self, state: usize) -> Result<(), usize> {
+        // L485-L487
+        if !is_write_lockable(state) {
+            return Err(state);
         }
-        // L488-L493: the bit of parked threads stays as it is.
-        // Ordering: Acquire pairs with the Release of the writer or the readers before us.
-        self.bits
-            .compare_exchange_weak(bits, bits | WRITE_LOCKED, Ordering::Acquire, Ordering::Relaxed)
-            .map(|_| ())
+        // L488-L493: bit 1 stays as it is.
+        // Ordering: Acquire pairs with the Release of the writer or readers before this writer.
+        self.state.compare_exchange_weak(state, state | WRITE_LOCKED, Acquire, Relaxed).map(|_| ())
     }
 
-    /// Unlocks for writing and wakes all who wait.
+    /// Unlocks for writing, and wakes all threads that are parked. Does not block, but for the lock
+    /// of a bucket of the parking lot.
     ///
     /// # Panics
-    /// `lock was not write-locked`, and nothing has changed.
+    /// `lock was not write-locked`. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L502 _PyRWMutex_Unlock
     #[doc(alias = "_PyRWMutex_Unlock")]
     #[inline]
     #[track_caller]
     pub fn write_unlock(&self) {
-        self.write_unlock_in::<Native>();
+        // L504-L511
+        if self.try_write_unlock().is_err() {
+            Native::fatal_error("RwMutex::write_unlock", "lock was not write-locked");
+        }
     }
 
-    /// [`write_unlock`](Self::write_unlock) in another runtime, which decides what misuse leads
-    /// to.
+    /// [`write_unlock`](Self::write_unlock) for a caller that decides what a mistake leads to.
+    ///
+    /// # Errors
+    /// [`NotLocked`] if no writer holds the lock. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L502 _PyRWMutex_Unlock
     #[inline]
-    #[track_caller]
-    pub fn write_unlock_in<R: Runtime>(&self) {
-        let key = &raw const self.bits;
-        let mut bits = WRITE_LOCKED;
+    pub fn try_write_unlock(&self) -> Result<(), NotLocked> {
+        // Another thread may lock, unlock and free the lock as soon as it is unlocked. From then on
+        // its address is only a key.
+        let key = self.key();
+        let mut state = WRITE_LOCKED;
         loop {
-            // Deviation D08: as above.
-            // L506-L507: a writer is in, and so no reader.
-            if bits & WRITE_LOCKED == 0 {
-                R::fatal_error("RwMutex::write_unlock", "lock was not write-locked");
+            // Deviation D08: this looks before the word is changed, in every build. C asserts it
+            // afterwards, in debug builds.
+            // L506-L507
+            if state & WRITE_LOCKED == 0 {
+                return Err(NotLocked);
             }
-            // L504: out of order: after the check. Whoever waits finds an unlocked word and
-            // announces itself anew if it must.
+            // L504: out of order: the look comes first. A woken thread that still has to wait sets
+            // bit 1 again.
             // Ordering: Release pairs with the Acquire of the next lock.
-            match self.bits.compare_exchange_weak(bits, 0, Ordering::Release, Ordering::Relaxed) {
+            match self.state.compare_exchange_weak(state, 0, Release, Relaxed) {
                 Ok(_) => break,
-                Err(actual) => bits = actual,
+                Err(actual) => state = actual,
             }
         }
-        // L509-L511: the lock may be gone by now, its address is only a key.
-        if bits & HAS_PARKED != 0 {
+        // L509-L511
+        if state & HAS_PARKED != 0 {
             unpark_all(key);
         }
+        Ok(())
     }
 
-    /// Whether anybody holds the lock; stale as soon as it returns.
+    /// Whether any thread holds the lock. The answer may be out of date when it arrives.
     pub fn is_locked(&self) -> bool {
-        // Ordering: Relaxed, nothing may be concluded from the answer.
-        self.bits.load(Ordering::Relaxed) & !HAS_PARKED != 0
+        // Ordering: Relaxed. Nothing may be concluded from an answer that is out of date.
+        !is_write_lockable(self.state.load(Relaxed))
     }
 
-    /// Whether a writer holds the lock; stale as soon as it returns.
+    /// Whether a writer holds the lock. The answer may be out of date when it arrives.
     pub fn is_write_locked(&self) -> bool {
         // Ordering: Relaxed, as above.
-        self.bits.load(Ordering::Relaxed) & WRITE_LOCKED != 0
+        self.state.load(Relaxed) & WRITE_LOCKED != 0
     }
 
-    /// Unlocks the lock in the child of a `fork`, whoever held it.
+    /// Unlocks the lock in the child of a `fork`, whichever threads held it.
     ///
     /// # Safety
-    /// The calling thread is the only one in the process, and no guard of this lock is alive.
+    /// - The calling thread is the only one in the process.
+    /// - No guard of this lock is alive.
     pub unsafe fn after_fork(&self) {
-        // Ordering: Relaxed, there is nobody to order with.
-        self.bits.store(0, Ordering::Relaxed);
+        // Ordering: Relaxed. There is no other thread.
+        self.state.store(0, Relaxed);
     }
 
-    /// Waits for the word to change, spinning first as a mutex does; returns it.
-    fn wait<R: Runtime>(&self, bits: usize, who: *mut (), spin: &mut Option<Wait>) -> usize {
-        match spin {
-            // Deviation D11: C goes to sleep at once.
-            _ if FAITHFUL => return self.set_parked_and_wait::<R>(bits, who, None),
-            None => {
-                let lock = (&raw const self.bits).addr();
-                *spin = Some(Spin::new(lock, monotonic_now(), Deadline::NEVER));
-            }
-            Some(spin) if spin.is_worthwhile(bits & HAS_PARKED != 0) => while !spin.step() {},
-            Some(spin) => return self.set_parked_and_wait::<R>(bits, who, Some(spin)),
-        }
-        // Ordering: Relaxed, a hint; the exchange decides.
-        self.bits.load(Ordering::Relaxed)
-    }
-
-    /// After an exchange that failed since other readers were quicker: gives them time to go on;
-    /// returns the word as it is then.
-    fn stand_back(&self, backoff: &mut Backoff) -> usize {
-        backoff.stand_back();
-        // Ordering: Relaxed, a hint; the exchange decides.
-        self.bits.load(Ordering::Relaxed)
-    }
-
-    /// Announces a waiter and parks it; returns the word as it is afterwards.
+    /// Waits for a moment, or parks, after a look that has found the lock taken, in `state`. Returns
+    /// the word as it is then.
     ///
     /// CPython: Python/lock.c:L413 rwmutex_set_parked_and_wait
-    #[doc(alias = "rwmutex_set_parked_and_wait")]
-    #[cold]
-    fn set_parked_and_wait<R: Runtime>(
-        &self,
-        bits: usize,
-        who: *mut (),
-        spin: Option<&mut Wait>,
-    ) -> usize {
-        // L415-L423: the first to park announces it.
-        if bits & HAS_PARKED == 0 {
-            // Ordering: Relaxed; it publishes nothing, and the bucket lock orders the park.
-            if let Err(actual) = self.bits.compare_exchange(
-                bits,
-                bits | HAS_PARKED,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            ) {
-                return actual;
+    fn wait<R: Runtime>(&self, state: usize, role: *mut (), spin: &mut Option<Spin>) -> usize {
+        let spin = spin.get_or_insert_with(|| {
+            let due = Deadline::after(Some(TIME_TO_BE_FAIR));
+            Spin::new(self.key().addr(), due, Deadline::NEVER)
+        });
+        // Deviation D11: C's waiter does not spin.
+        if FAITHFUL || spin.wait(state & HAS_PARKED != 0) == Next::Park {
+            // L415-L425
+            let status = announce_and_park::<R, _>(
+                &*self.state,
+                state,
+                role,
+                Deadline::NEVER,
+                LockFlags::DETACH,
+            );
+            if status == ParkStatus::Ok {
+                spin.on_wake();
             }
         }
-        // L425: however the wait ends, look again.
-        let expected = bits | HAS_PARKED;
-        let status = park_in::<R, _>(&self.bits, expected, Deadline::NEVER, who, true);
-        if let (ParkStatus::Ok, Some(spin)) = (status, spin) {
-            spin.woken();
-        }
-        // L426: whoever woke us has changed the word.
-        // Ordering: Relaxed, a hint again.
-        self.bits.load(Ordering::Relaxed)
+        // L426: however the wait has ended, the word decides.
+        // Ordering: Relaxed to look; the exchange decides.
+        self.state.load(Relaxed)
     }
-}
 
-/// CPython: Python/lock.c:L431 rwmutex_reader_count
-fn reader_count(bits: usize) -> usize {
-    // L433: above the two bits.
-    bits >> READER_SHIFT
-}
+    /// Pauses after an exchange that has failed since another reader was quicker. Returns the word
+    /// as it is then.
+    fn back_off(&self, backoff: &mut Backoff) -> usize {
+        backoff.pause();
+        // Ordering: Relaxed to look; the exchange decides.
+        self.state.load(Relaxed)
+    }
 
-impl Default for RwMutex {
-    fn default() -> Self {
-        Self::new()
+    /// What threads park on.
+    #[inline]
+    fn key(&self) -> *const AtomicUsize {
+        &raw const *self.state
     }
 }
 
 impl fmt::Debug for RwMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = self.bits.load(Ordering::Relaxed);
+        let state = self.state.load(Relaxed);
         f.debug_struct("RwMutex")
-            .field("writer", &(bits & WRITE_LOCKED != 0))
-            .field("readers", &reader_count(bits))
+            .field("writer", &(state & WRITE_LOCKED != 0))
+            .field("readers", &reader_count(state))
             .finish()
     }
 }

@@ -1,21 +1,41 @@
 use std::fmt;
 
-use pysync_platform::primitive::atomic::{AtomicU32, Ordering, fence};
-use pysync_platform::primitive::{const_fn, yield_now};
-use pysync_platform::{Backoff, FAITHFUL, Native, Runtime};
+use pysync_platform::primitive::atomic::{
+    AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+    fence,
+};
+use pysync_platform::primitive::{Zeroed, yield_now};
+use pysync_platform::spin::FAITHFUL;
+use pysync_platform::{Backoff, Native, Runtime};
 
-/// A sequence lock: readers write nothing and try again if a writer was there meanwhile.
+use crate::NotLocked;
+
+/// A sequence lock of four bytes: its readers write nothing, and read again if a writer has written
+/// meanwhile.
 ///
-/// The sequence is even while nobody writes and odd while somebody does; each write that is not
-/// abandoned makes it grow by two. Readers and writers that find it odd wait until it is not; they
-/// pause, then yield, but never sleep, so writes must be short and call no foreign code
-/// (gh-119525). A reader that sleeps through exactly 2³¹ writes takes what it read for consistent.
+/// The sequence is a count of writes, times two; it is odd while a writer writes:
 ///
-/// What it guards must be read and written with atomic operations, `Relaxed` ones suffice, since
-/// a reader and a writer may well meet: [`guarded::SeqLock`](crate::guarded::SeqLock) does that.
+/// | step | the sequence | by |
+/// |---|---|---|
+/// | [`lock_write`](Self::lock_write) | even to odd: grows by 1 | an exchange, so that one writer wins |
+/// | [`unlock_write`](Self::unlock_write) | odd to even: grows by 1 | a store of the writer |
+/// | [`abandon_write`](Self::abandon_write) | odd to even: shrinks by 1, to what it was before | a store of the writer |
+/// | [`begin_read`](Self::begin_read) | is looked at until it is even | |
+/// | [`end_read`](Self::end_read) | is compared with what `begin_read` has returned | |
 ///
-/// Usable in a `static`; zeroed memory is an unlocked lock. Nothing here parks, detaches, or
-/// heeds signals. **Fork**: [`after_fork`](Self::after_fork) ends a write that was cut off.
+/// A reader or writer that finds the sequence odd pauses and then yields
+/// ([`Backoff::snooze`](pysync_platform::Backoff::snooze)) until it is even. It never sleeps. So a
+/// write must be short and must not call foreign code (gh-119525). A reader that sleeps during
+/// exactly 2³¹ writes takes what it has read for consistent.
+///
+/// A reader and a writer may meet in the data, so the data must be read and written with atomic
+/// operations. `Relaxed` ones suffice. [`guarded::SeqLock`](crate::guarded::SeqLock) does that.
+///
+/// The lock can stand in a `static`, and zeroed memory is an unlocked lock. No method parks,
+/// detaches, or heeds signals.
+///
+/// **Fork**: [`after_fork`](Self::after_fork) ends a write of a thread that the child does not have.
 ///
 /// ```
 /// use pysync_lock::SeqLock;
@@ -37,10 +57,11 @@ use pysync_platform::{Backoff, FAITHFUL, Native, Runtime};
 ///
 /// CPython: Include/internal/pycore_lock.h:L213 _PySeqLock
 #[doc(alias = "_PySeqLock")]
+#[derive(Default)]
 #[repr(transparent)]
 pub struct SeqLock {
-    // L214: all of its state.
-    sequence: AtomicU32,
+    // L214
+    sequence: Zeroed<AtomicU32>,
 }
 
 /// CPython: Python/lock.c:L514 SEQLOCK_IS_UPDATING
@@ -50,15 +71,15 @@ fn is_updating(sequence: u32) -> bool {
     sequence & 1 != 0
 }
 
+const NOT_WRITE_LOCKED: &str = "unlocking a sequence lock that is not write-locked";
+
 impl SeqLock {
-    const_fn! {
-        /// An unlocked lock.
-        pub const fn new() -> Self {
-            Self { sequence: AtomicU32::new(0) }
-        }
+    /// An unlocked lock.
+    pub const fn new() -> Self {
+        Self { sequence: Zeroed::<AtomicU32>::new() }
     }
 
-    /// Locks for writing, once nobody else writes.
+    /// Locks for writing. While another thread writes, pauses and yields, but does not sleep.
     ///
     /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
     #[doc(alias = "_PySeqLock_LockWrite")]
@@ -68,36 +89,28 @@ impl SeqLock {
             self.lock_write_slow();
         }
         // L527-L529: before the data is written.
-        // Ordering: this Release fence pairs with the Acquire fence in `end_read` (gh-121368): a
-        // reader that sees any of our writes also sees the odd sequence from before them.
-        fence(Ordering::Release);
+        // Ordering: this Release fence pairs with the Acquire fence in `end_read` (gh-121368). A
+        // reader that sees one of our writes then sees the odd sequence too, which came first.
+        fence(Release);
     }
 
     /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
     #[inline]
     fn try_lock_write(&self) -> bool {
-        // L519-L520: what to start from.
-        // Ordering: Relaxed, a hint; the exchange decides.
-        let previous = self.sequence.load(Ordering::Relaxed);
-        // L521, L526: from even to odd.
-        // Ordering: Acquire pairs with the Release of the writer before us.
-        !is_updating(previous)
-            && self
-                .sequence
-                .compare_exchange(
-                    previous,
-                    previous.wrapping_add(1),
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                )
-                .is_ok()
+        // L519-L520
+        // Ordering: Relaxed to look; the exchange decides.
+        let even = self.sequence.load(Relaxed);
+        // L521, L526
+        // Ordering: Acquire pairs with the Release of the writer before this one.
+        !is_updating(even)
+            && self.sequence.compare_exchange(even, even.wrapping_add(1), Acquire, Relaxed).is_ok()
     }
 
     /// CPython: Python/lock.c:L516 _PySeqLock_LockWrite
     #[cold]
     fn lock_write_slow(&self) {
         let mut backoff = Backoff::new();
-        // L521-L525, L531-L533: another writes, which does not take long, or was quicker.
+        // L521-L525, L531-L533: another writer writes, or was quicker.
         loop {
             backoff.snooze();
             if self.try_lock_write() {
@@ -106,79 +119,88 @@ impl SeqLock {
         }
     }
 
-    /// Ends a write and publishes it.
+    /// Ends a write and publishes it. Never blocks.
     ///
     /// # Panics
-    /// If nobody is writing; nothing has changed.
+    /// `unlocking a sequence lock that is not write-locked`. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L544 _PySeqLock_UnlockWrite
     #[doc(alias = "_PySeqLock_UnlockWrite")]
     #[inline]
     #[track_caller]
     pub fn unlock_write(&self) {
-        self.unlock_write_in::<Native>();
+        // L546-L548
+        if self.try_unlock_write().is_err() {
+            Native::fatal_error("SeqLock::unlock_write", NOT_WRITE_LOCKED);
+        }
     }
 
-    /// [`unlock_write`](Self::unlock_write) in another runtime, which decides what misuse leads to.
+    /// [`unlock_write`](Self::unlock_write) for a caller that decides what a mistake leads to.
+    ///
+    /// # Errors
+    /// [`NotLocked`] if no thread is writing. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L544 _PySeqLock_UnlockWrite
     #[inline]
-    #[track_caller]
-    pub fn unlock_write_in<R: Runtime>(&self) {
+    pub fn try_unlock_write(&self) -> Result<(), NotLocked> {
         // L546-L548: on to the next even number.
-        let sequence = self.own_sequence::<R>().wrapping_add(1);
+        let sequence = self.odd_sequence()?.wrapping_add(1);
         // Ordering: Release pairs with the Acquire of `begin_read` and of the next writer.
-        self.sequence.store(sequence, Ordering::Release);
+        self.sequence.store(sequence, Release);
+        Ok(())
     }
 
-    /// Ends a write that has changed nothing, without disturbing readers that began before it.
+    /// Ends a write that has changed nothing. Readers that began before it need not read again.
+    /// Never blocks.
     ///
     /// # Panics
-    /// If nobody is writing; nothing has changed.
+    /// `unlocking a sequence lock that is not write-locked`. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L537 _PySeqLock_AbandonWrite
     #[doc(alias = "_PySeqLock_AbandonWrite")]
     #[inline]
     #[track_caller]
     pub fn abandon_write(&self) {
-        self.abandon_write_in::<Native>();
+        // L539-L541
+        if self.try_abandon_write().is_err() {
+            Native::fatal_error("SeqLock::abandon_write", NOT_WRITE_LOCKED);
+        }
     }
 
-    /// [`abandon_write`](Self::abandon_write) in another runtime, which decides what misuse leads
-    /// to.
+    /// [`abandon_write`](Self::abandon_write) for a caller that decides what a mistake leads to.
+    ///
+    /// # Errors
+    /// [`NotLocked`] if no thread is writing. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L537 _PySeqLock_AbandonWrite
     #[inline]
-    #[track_caller]
-    pub fn abandon_write_in<R: Runtime>(&self) {
-        // L539-L541: back to the even number before.
-        let sequence = self.own_sequence::<R>().wrapping_sub(1);
-        // Ordering: Release, as for `unlock_write`.
-        self.sequence.store(sequence, Ordering::Release);
+    pub fn try_abandon_write(&self) -> Result<(), NotLocked> {
+        // L539-L541: back to the even number from before.
+        let sequence = self.odd_sequence()?.wrapping_sub(1);
+        // Ordering: Release, as in `try_unlock_write`.
+        self.sequence.store(sequence, Release);
+        Ok(())
     }
 
-    /// The odd sequence of the caller's own write.
+    /// The sequence of the calling thread's own write.
     #[inline]
-    #[track_caller]
-    fn own_sequence<R: Runtime>(&self) -> u32 {
-        // Ordering: Relaxed; while we write, nobody else does.
-        let sequence = self.sequence.load(Ordering::Relaxed);
-        // Deviation D08: in every build.
-        if !is_updating(sequence) {
-            R::fatal_error("SeqLock", "unlocking a sequence lock that is not write-locked");
-        }
-        sequence
+    fn odd_sequence(&self) -> Result<u32, NotLocked> {
+        // Ordering: Relaxed. While this thread writes, no other changes the sequence.
+        let sequence = self.sequence.load(Relaxed);
+        // Deviation D08: C asserts it, in debug builds.
+        if is_updating(sequence) { Ok(sequence) } else { Err(NotLocked) }
     }
 
-    /// Begins to read, once nobody writes. The result is for [`end_read`](Self::end_read).
+    /// Begins to read, and returns the even sequence that [`end_read`](Self::end_read) is to
+    /// compare. While a thread writes, pauses and yields, but does not sleep.
     ///
     /// CPython: Python/lock.c:L551 _PySeqLock_BeginRead
     #[doc(alias = "_PySeqLock_BeginRead")]
     #[inline]
     pub fn begin_read(&self) -> u32 {
-        // L553-L554: an even number.
+        // L553-L554
         // Ordering: Acquire pairs with the Release of the last writer.
-        let sequence = self.sequence.load(Ordering::Acquire);
+        let sequence = self.sequence.load(Acquire);
         if is_updating(sequence) { self.begin_read_slow() } else { sequence }
     }
 
@@ -186,68 +208,64 @@ impl SeqLock {
     #[cold]
     fn begin_read_slow(&self) -> u32 {
         let mut backoff = Backoff::new();
-        // L554-L559: wait for one.
+        // L554-L559
         loop {
             backoff.snooze();
             // Ordering: Acquire, as above.
-            let sequence = self.sequence.load(Ordering::Acquire);
+            let sequence = self.sequence.load(Acquire);
             if !is_updating(sequence) {
                 return sequence;
             }
         }
     }
 
-    /// Whether nothing was written since the `begin_read` that gave `previous`. If not, what was
-    /// read is to be thrown away, and read again.
+    /// Whether no writer has written since the `begin_read` that returned `previous`. If false, the
+    /// caller throws away what it has read, and reads again. Never blocks.
     ///
     /// CPython: Python/lock.c:L562 _PySeqLock_EndRead
     #[doc(alias = "_PySeqLock_EndRead")]
     #[inline]
     pub fn end_read(&self, previous: u32) -> bool {
-        // L564-L567: the reads that the caller has done come first.
-        // Ordering: this Acquire fence pairs with the Release fence in `lock_write` (gh-121368),
-        // and keeps the load below behind the reads of the data.
-        fence(Ordering::Acquire);
-        // L569-L571: nobody has begun to write since.
-        if self.sequence.load(Ordering::Relaxed) == previous {
+        // L564-L567: the caller's reads of the data come first.
+        // Ordering: this Acquire fence pairs with the Release fence in `lock_write` (gh-121368). It
+        // keeps the load below behind the reads of the data.
+        fence(Acquire);
+        // L569-L571
+        if self.sequence.load(Relaxed) == previous {
             return true;
         }
-        // L573-L574: let the writer get on with it.
-        // Deviation D13: C yields; here the next `begin_read` does if that takes long.
+        // Deviation D13: the next `begin_read` yields if that is of use. C yields here.
+        // L573-L574
         if FAITHFUL {
             yield_now();
         }
         false
     }
 
-    /// Ends a write that a `fork` cut off, in the child; true says that there was one, and that
-    /// what it was writing is to be cleared. The sequence starts over at 0.
+    /// Ends a write in the child of a `fork`, if a thread that the child does not have was writing.
+    /// True if there was such a write; the caller then clears what that thread was writing. The
+    /// sequence begins anew at 0.
     ///
-    /// For the child's one thread, before it starts others. A safe function all the same: beside a
-    /// writer it lets in a second one, which is an error, but this lock guards no memory of its own.
+    /// It is to be called by the only thread of the child. It is a safe function all the same:
+    /// called beside a writer, it lets a second writer in, which is a mistake, but this lock guards
+    /// no memory of its own.
     ///
     /// CPython: Python/lock.c:L577 _PySeqLock_AfterFork
     #[doc(alias = "_PySeqLock_AfterFork")]
     pub fn after_fork(&self) -> bool {
-        // L579-L586: an odd number is a write that nobody will end.
-        // Ordering: Relaxed, there is nobody to order with.
-        let cut_off = is_updating(self.sequence.load(Ordering::Relaxed));
-        if cut_off {
-            self.sequence.store(0, Ordering::Relaxed);
+        // L579-L586
+        // Ordering: Relaxed. There is no other thread.
+        let was_cut_off = is_updating(self.sequence.load(Relaxed));
+        if was_cut_off {
+            self.sequence.store(0, Relaxed);
         }
-        cut_off
-    }
-}
-
-impl Default for SeqLock {
-    fn default() -> Self {
-        Self::new()
+        was_cut_off
     }
 }
 
 impl fmt::Debug for SeqLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sequence = self.sequence.load(Ordering::Relaxed);
+        let sequence = self.sequence.load(Relaxed);
         f.debug_struct("SeqLock").field("writing", &is_updating(sequence)).finish()
     }
 }

@@ -1,7 +1,8 @@
-//! Slow-path events, for a subscriber of the `tracing` crate. Without the feature this is empty.
+//! Events on slow paths, for a subscriber of the `tracing` crate. Without that feature this is
+//! empty.
 
-/// The calling thread has been handed the mutex at `addr`, which it waited for. The unlocker says
-/// nothing: it may be in the middle of letting go of several.
+/// The calling thread waited for the mutex at `addr`, and an unlocker has handed it over. The
+/// unlocker emits no event, since it may be about to unlock more than one.
 #[cfg(feature = "tracing")]
 pub(crate) fn hand_off(addr: usize) {
     pysync_platform::trace::emit(|| tracing::trace!(target: "pysync", addr, "hand-off"));

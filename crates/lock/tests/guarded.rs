@@ -8,10 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::Sleeper;
+use common::{Counting, Counts, Sleeper, take_counts};
 use pysync_lock::guarded::{
-    MappedMutexGuard, Mutex, MutexGuard, ReentrantMutex, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    MappedMutexGuard, Mutex, MutexGuard, MutexIn, OnceCell, ReentrantMutex, ReentrantMutexGuardIn,
+    ReentrantMutexIn, RwLock, RwLockIn, RwLockReadGuard, RwLockWriteGuard, SeqLock, raw,
 };
+use pysync_parking_lot::{Native, PendingCallError, Runtime};
 use pysync_testing::watchdog;
 
 const MS: Duration = Duration::from_millis(1);
@@ -279,4 +281,201 @@ fn defaults_and_conversions_are_unlocked() {
     assert_eq!(*Mutex::<u8>::default().lock(), 0);
     assert_eq!(*RwLock::from("text").read(), "text");
     assert_eq!(*ReentrantMutex::from(5).lock(), 5);
+    assert_eq!(OnceCell::from(6).get(), Some(&6));
+    assert_eq!(SeqLock::from([7; 3]).read(), [7; 3]);
+    assert_eq!(*Mutex::from_raw(raw::Mutex::default(), 8).lock(), 8);
+    assert_eq!(*RwLock::from_raw(raw::RwLock::default(), 9).read(), 9);
+}
+
+/// What a thread asks of its runtime that waits in `wait` until `let_go`.
+fn counts_of_a_wait(wait: impl FnOnce() + Send, let_go: impl FnOnce()) -> Counts {
+    let sleeper = Sleeper::new();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            sleeper.enter();
+            wait();
+            take_counts()
+        });
+        sleeper.wait_until_asleep();
+        let_go();
+        waiter.join().unwrap()
+    })
+}
+
+/// It has detached, and attached as often, and run no pending call: a guard cannot be interrupted.
+#[track_caller]
+fn assert_detached(counts: Counts) {
+    assert!(counts.detached > 0, "{counts:?}");
+    assert_eq!((counts.attached, counts.pending), (counts.detached, 0));
+}
+
+#[test]
+fn guards_of_a_runtime_detach_around_their_sleep_and_only_there() {
+    let _watchdog = watchdog();
+    static MUTEX: MutexIn<Counting, i32> = MutexIn::new(0);
+    static LOCK: RwLockIn<Counting, i32> = RwLockIn::new(0);
+    static REENTRANT: ReentrantMutexIn<Counting, i32> = ReentrantMutexIn::new(0);
+    static CELL: OnceCell<i32> = OnceCell::new();
+
+    let guard = MUTEX.lock();
+    assert_detached(counts_of_a_wait(|| *MUTEX.lock() += 1, || drop(guard)));
+    let guard = MUTEX.lock();
+    let late = || assert!(MUTEX.try_lock_for(Duration::from_secs(3600)).is_some());
+    assert_detached(counts_of_a_wait(late, || drop(guard)));
+    let guard = LOCK.read();
+    assert_detached(counts_of_a_wait(|| *LOCK.write() += 1, || drop(guard)));
+    let guard = LOCK.write();
+    assert_detached(counts_of_a_wait(|| assert_eq!(*LOCK.read(), 1), || drop(guard)));
+    let guard = REENTRANT.lock();
+    assert_detached(counts_of_a_wait(|| drop(REENTRANT.lock()), || drop(guard)));
+    let mut guard = MUTEX.lock();
+    let sleeper = Sleeper::new();
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut guard = REENTRANT.lock();
+            ReentrantMutexGuardIn::unlocked(&mut guard, || {
+                sleeper.enter();
+                *MUTEX.lock() += 1;
+            });
+            take_counts()
+        });
+        sleeper.wait_until_asleep();
+        *guard += 1;
+        drop(guard);
+        assert_detached(waiter.join().unwrap());
+    });
+
+    let sleeper = Sleeper::new();
+    thread::scope(|scope| {
+        let mut waiter = None;
+        CELL.get_or_init_in::<Counting>(|| {
+            waiter = Some(scope.spawn(|| {
+                sleeper.enter();
+                assert_eq!(CELL.get_or_try_init_in::<Counting, ()>(|| Ok(8)), Ok(&7));
+                take_counts()
+            }));
+            sleeper.wait_until_asleep();
+            7
+        });
+        assert_detached(waiter.unwrap().join().unwrap());
+    });
+
+    // This thread has waited for nobody; and what is an attempt does not sleep.
+    let _guard = MUTEX.lock();
+    assert!(MUTEX.try_lock().is_none());
+    assert!(MUTEX.try_lock_for(Duration::ZERO).is_none());
+    assert_eq!(take_counts(), Counts::default());
+}
+
+/// A runtime to which all threads are one.
+enum AllOne {}
+
+impl Runtime for AllOne {
+    type Detached = ();
+
+    fn detach() -> Option<()> {
+        None
+    }
+
+    fn attach((): ()) {}
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        Ok(())
+    }
+
+    fn thread_ident() -> u64 {
+        1
+    }
+
+    fn fatal_error(function: &'static str, message: &str) -> ! {
+        Native::fatal_error(function, message)
+    }
+}
+
+#[test]
+fn no_runtime_can_let_two_threads_at_the_value_of_a_reentrant_mutex() {
+    let mutex = ReentrantMutexIn::<AllOne, _>::new(0);
+    let _guards = (mutex.lock(), mutex.lock());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(!mutex.is_owned_by_current_thread());
+            assert!(mutex.try_lock().is_none());
+        });
+    });
+}
+
+#[cfg(feature = "lock_api_05")]
+mod over_lock_api_05 {
+    use super::*;
+    use pysync_lock::guarded::lock_api_05::{
+        MappedMutexGuard, Mutex, MutexGuard, MutexIn, RwLock, RwLockIn, RwLockReadGuard,
+        RwLockWriteGuard,
+    };
+
+    #[test]
+    fn guards_unlock_when_they_go_and_only_then() {
+        static MUTEX: Mutex<(u8, u8)> = Mutex::new((0, 1));
+        static LOCK: RwLock<u8> = RwLock::new(2);
+        {
+            let guard: MutexGuard<'_, _> = MUTEX.lock();
+            let mut second: MappedMutexGuard<'_, u8> = MutexGuard::map(guard, |pair| &mut pair.1);
+            *second += 1;
+            assert!(MUTEX.is_locked() && MUTEX.try_lock().is_none());
+            let (one, _two): (RwLockReadGuard<'_, _>, _) = (LOCK.read(), LOCK.try_read().unwrap());
+            assert!(LOCK.try_write().is_none() && !LOCK.is_locked_exclusive());
+            assert_eq!(*one, 2);
+        }
+        assert!(!MUTEX.is_locked() && !LOCK.is_locked());
+        let mut guard: RwLockWriteGuard<'_, _> = LOCK.write();
+        *guard += 1;
+        assert!(LOCK.is_locked_exclusive());
+        assert!(LOCK.try_read().is_none() && LOCK.try_write().is_none());
+        drop(guard);
+        assert_eq!((*MUTEX.lock(), *LOCK.read()), ((0, 2), 3));
+        assert!(LOCK.try_write().is_some());
+    }
+
+    #[test]
+    fn timed_guards_give_up_no_sooner_than_their_deadline() {
+        let _watchdog = watchdog();
+        let mutex = Mutex::new(1);
+        let guard = mutex.lock();
+        let start = Instant::now();
+        assert!(mutex.try_lock_for(3 * MS).is_none());
+        assert!(start.elapsed() >= 3 * MS);
+        assert!(mutex.try_lock_until(start).is_none());
+        let until = Instant::now() + 3 * MS;
+        assert!(mutex.try_lock_until(until).is_none());
+        assert!(Instant::now() >= until);
+        drop(guard);
+        assert!(mutex.try_lock_for(Duration::MAX).is_some());
+    }
+
+    #[test]
+    fn guards_may_be_sent_and_dropped_elsewhere() {
+        let (mutex, lock) = (Mutex::new(1), RwLock::new(2));
+        let guards = (mutex.lock(), lock.read());
+        thread::scope(|scope| {
+            scope.spawn(move || assert_eq!(*guards.0 + *guards.1, 3));
+        });
+        let guard = lock.write();
+        thread::scope(|scope| {
+            scope.spawn(move || drop(guard));
+        });
+        assert!(!mutex.is_locked() && !lock.is_locked());
+    }
+
+    #[test]
+    fn guards_of_a_runtime_detach_around_their_sleep() {
+        let _watchdog = watchdog();
+        static MUTEX: MutexIn<Counting, i32> = MutexIn::new(0);
+        static LOCK: RwLockIn<Counting, i32> = RwLockIn::new(0);
+        let guard = MUTEX.lock();
+        assert_detached(counts_of_a_wait(|| *MUTEX.lock() += 1, || drop(guard)));
+        let guard = LOCK.read();
+        assert_detached(counts_of_a_wait(|| *LOCK.write() += 1, || drop(guard)));
+        let guard = LOCK.write();
+        assert_detached(counts_of_a_wait(|| assert_eq!(*LOCK.read(), 1), || drop(guard)));
+        assert_eq!(take_counts(), Counts::default());
+    }
 }

@@ -311,16 +311,34 @@ fn notifying_twice_is_no_misuse() {
 }
 
 #[test]
-fn the_runtime_decides_what_misuse_leads_to_and_is_told_where() {
-    let (mutex, recursive, rw) = (Mutex::new(), RecursiveMutex::new(), RwMutex::new());
-    panics_with(&format!("Mutex::unlock: {NOT_LOCKED}"), || mutex.unlock_in::<Counting>());
-    panics_with(&format!("RecursiveMutex::unlock: {NOT_OWNED}"), || {
-        recursive.unlock_in::<Counting>()
-    });
-    panics_with(&format!("RwMutex::read_unlock: {NOT_READ}"), || rw.read_unlock_in::<Counting>());
-    panics_with(&format!("RwMutex::write_unlock: {NOT_WRITTEN}"), || {
-        rw.write_unlock_in::<Counting>()
-    });
+fn a_caller_may_decide_what_misuse_leads_to() {
+    let (mutex, recursive, rw, seq) =
+        (Mutex::new(), RecursiveMutex::new(), RwMutex::new(), SeqLock::new());
+    assert_eq!(mutex.try_unlock(), Err(NotLocked));
+    assert_eq!(recursive.try_unlock_in::<Counting>(), Err(NotOwner));
+    rw.write_lock();
+    assert_eq!(rw.try_read_unlock(), Err(NotLocked));
+    assert_eq!(rw.try_write_unlock(), Ok(()));
+    rw.read_lock();
+    assert_eq!(rw.try_write_unlock(), Err(NotLocked));
+    assert_eq!(rw.try_read_unlock(), Ok(()));
+    assert_eq!(rw.try_read_unlock(), Err(NotLocked));
+    assert_eq!(rw_bits(&rw), 0);
+    assert_eq!(seq.try_unlock_write(), Err(NotLocked));
+    assert_eq!(seq.try_abandon_write(), Err(NotLocked));
+    seq.lock_write();
+    assert_eq!(seq.try_abandon_write(), Ok(()));
+    seq.lock_write();
+    assert_eq!(seq.try_unlock_write(), Ok(()));
+    assert_eq!(seq_bits(&seq), 2);
+}
+
+#[test]
+fn a_runtime_is_told_of_misuse_and_of_where() {
+    let rw = RwMutex::new();
+    set_rw_bits(&rw, !0b11);
+    panics_with("RwMutex::read_lock: too many readers", || rw.read_lock_in::<Counting>());
+    assert_eq!(rw_bits(&rw), !0b11);
 }
 
 #[test]

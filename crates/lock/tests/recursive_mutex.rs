@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Sleeper, recursive_parts};
+use common::*;
 use pysync_lock::{LockFlags, LockStatus, NotOwner, RecursiveMutex};
-use pysync_parking_lot::{Native, PendingCallError, Runtime};
+use pysync_parking_lot::{Deadline, Native, PendingCallError, Runtime};
 use pysync_testing::{panics_with, together, watchdog};
 
 #[test]
@@ -168,7 +168,7 @@ impl<const IDENT: u64> Runtime for Always<IDENT> {
 fn a_runtime_without_idents_is_told_so() {
     let mutex = RecursiveMutex::new();
     let message = "the runtime's thread ident is 0";
-    panics_with(message, || mutex.lock_in::<Always<0>>());
+    panics_with(message, || mutex.lock_in::<Always<0>>(Deadline::NOW, LockFlags::empty()));
     panics_with(message, || mutex.try_unlock_in::<Always<0>>());
     panics_with(message, || mutex.is_locked_by_current_thread_in::<Always<0>>());
     assert_eq!(recursive_parts(&mutex), (0, 0, 0));
@@ -180,10 +180,10 @@ fn a_runtime_without_idents_is_told_so() {
 fn threads_with_one_ident_lose_counts_and_nothing_else() {
     let _watchdog = watchdog();
     let mutex = RecursiveMutex::new();
-    mutex.lock_in::<Always<1>>();
+    lock_recursive_in::<Always<1>>(&mutex);
     together(2, |_| {
         for _ in 0..10_000 {
-            mutex.lock_in::<Always<1>>();
+            lock_recursive_in::<Always<1>>(&mutex);
         }
     });
     let (_, owner, level) = recursive_parts(&mutex);

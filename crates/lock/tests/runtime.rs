@@ -1,4 +1,4 @@
-//! What the locks ask of a runtime, through the `_in` twins and the counting runtime: every
+//! What the locks ask of a runtime, through the generic methods and the counting runtime: every
 //! detach has its attach, and neither happens where nothing blocks.
 #![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
@@ -9,15 +9,17 @@ use std::sync::atomic::{AtomicUsize, Ordering::*};
 use std::thread;
 use std::time::Duration;
 
-use common::{Counting, Counts, Sleeper, mutex_bits, take_counts};
+use common::*;
 use pysync_lock::{Event, LockFlags, LockStatus, Mutex, OnceFlag, RecursiveMutex, RwMutex};
-use pysync_parking_lot::{Native, PendingCallError, Runtime, ThreadHooks, bucket_locks_held};
+use pysync_parking_lot::{
+    Deadline, Native, PendingCallError, Runtime, ThreadHooks, bucket_locks_held,
+};
+use pysync_platform::monotonic_now;
 use pysync_testing::{wait_until, watchdog};
 
 const NOTHING: Counts = Counts { detached: 0, attached: 0, pending: 0 };
 const ONE_WAIT: Counts = Counts { detached: 1, attached: 1, pending: 0 };
 const SOON: Option<Duration> = Some(Duration::from_millis(2));
-const ZERO: Option<Duration> = Some(Duration::ZERO);
 
 /// What `wait` counts on a thread of its own, where it blocks until `wake`.
 fn counts_of(wait: impl FnOnce() + Send, wake: impl FnOnce()) -> Counts {
@@ -39,23 +41,23 @@ fn counts_of(wait: impl FnOnce() + Send, wake: impl FnOnce()) -> Counts {
 fn what_does_not_wait_asks_for_nothing() {
     let (mutex, recursive, rw) = (Mutex::new(), RecursiveMutex::new(), RwMutex::new());
     let (event, once) = (Event::new(), OnceFlag::new());
-    mutex.lock_in::<Counting>();
-    mutex.unlock_in::<Counting>();
-    assert_eq!(mutex.lock_flags_in::<Counting>(LockFlags::all()), LockStatus::Acquired);
-    mutex.unlock_in::<Counting>();
-    assert_eq!(mutex.lock_timed_in::<Counting>(None, LockFlags::all()), LockStatus::Acquired);
-    mutex.unlock_in::<Counting>();
-    recursive.lock_in::<Counting>();
-    recursive.lock_in::<Counting>();
-    recursive.unlock_in::<Counting>();
-    assert_eq!(recursive.try_unlock_in::<Counting>(), Ok(()));
+    let all = LockFlags::all();
+    for deadline in [Deadline::NOW, Deadline::NEVER] {
+        assert_eq!(mutex.lock_in::<Counting>(deadline, all), LockStatus::Acquired);
+        mutex.unlock();
+        assert_eq!(recursive.lock_in::<Counting>(deadline, all), LockStatus::Acquired);
+        assert_eq!(recursive.lock_in::<Counting>(deadline, all), LockStatus::Acquired);
+        assert_eq!(recursive.try_unlock_in::<Counting>(), Ok(()));
+        assert_eq!(recursive.try_unlock_in::<Counting>(), Ok(()));
+    }
     rw.read_lock_in::<Counting>();
-    rw.read_unlock_in::<Counting>();
+    rw.read_unlock();
     rw.write_lock_in::<Counting>();
-    rw.write_unlock_in::<Counting>();
+    rw.write_unlock();
     event.notify();
-    event.wait_in::<Counting>();
-    assert_eq!(event.wait_flags_in::<Counting>(None, LockFlags::all()), LockStatus::Acquired);
+    for deadline in [Deadline::NOW, Deadline::NEVER] {
+        assert_eq!(event.wait_in::<Counting>(deadline, all), LockStatus::Acquired);
+    }
     assert_eq!(once.call_once_in::<Counting, ()>(|| Err(())), Err(()));
     assert_eq!(once.call_once_in::<Counting, ()>(|| Ok(())), Ok(()));
     assert_eq!(take_counts(), NOTHING);
@@ -68,11 +70,12 @@ fn attempts_without_time_ask_for_nothing() {
     recursive.lock();
     thread::scope(|scope| {
         scope.spawn(|| {
-            for _ in 0..100 {
+            let a_moment_ago = Deadline::at(monotonic_now() - 1, Some(Duration::ZERO));
+            for deadline in [Deadline::NOW, a_moment_ago].repeat(50) {
                 let flags = LockFlags::all();
-                assert_eq!(mutex.lock_timed_in::<Counting>(ZERO, flags), LockStatus::Failure);
-                assert_eq!(recursive.lock_timed_in::<Counting>(ZERO, flags), LockStatus::Failure);
-                assert_eq!(event.wait_flags_in::<Counting>(ZERO, flags), LockStatus::Failure);
+                assert_eq!(mutex.lock_in::<Counting>(deadline, flags), LockStatus::Failure);
+                assert_eq!(recursive.lock_in::<Counting>(deadline, flags), LockStatus::Failure);
+                assert_eq!(event.wait_in::<Counting>(deadline, flags), LockStatus::Failure);
             }
             assert_eq!(take_counts(), NOTHING);
         });
@@ -83,12 +86,12 @@ fn attempts_without_time_ask_for_nothing() {
 fn a_wait_that_blocks_detaches_once() {
     let mutex = Mutex::new();
     mutex.lock();
-    let counts = counts_of(|| mutex.lock_in::<Counting>(), || mutex.unlock());
+    let counts = counts_of(|| lock_in::<Counting>(&mutex), || mutex.unlock());
     assert_eq!(counts, ONE_WAIT);
 
     let recursive = RecursiveMutex::new();
     recursive.lock();
-    let counts = counts_of(|| recursive.lock_in::<Counting>(), || recursive.unlock());
+    let counts = counts_of(|| lock_recursive_in::<Counting>(&recursive), || recursive.unlock());
     assert_eq!(counts, ONE_WAIT);
 
     let rw = RwMutex::new();
@@ -97,7 +100,7 @@ fn a_wait_that_blocks_detaches_once() {
     assert_eq!(counts_of(|| rw.write_lock_in::<Counting>(), || rw.read_unlock()), ONE_WAIT);
 
     let event = Event::new();
-    assert_eq!(counts_of(|| event.wait_in::<Counting>(), || event.notify()), ONE_WAIT);
+    assert_eq!(counts_of(|| wait_in::<Counting>(&event), || event.notify()), ONE_WAIT);
 
     let (once, begun, sleeper) = (OnceFlag::new(), Event::new(), Sleeper::new());
     let counts = thread::scope(|scope| {
@@ -127,11 +130,20 @@ fn a_wait_that_times_out_attaches_again() {
     thread::scope(|scope| {
         scope.spawn(|| {
             let flags = LockFlags::DETACH;
-            assert_eq!(mutex.lock_timed_in::<Counting>(SOON, flags), LockStatus::Failure);
+            assert_eq!(
+                mutex.lock_in::<Counting>(Deadline::after(SOON), flags),
+                LockStatus::Failure
+            );
             assert_eq!(take_counts(), ONE_WAIT);
-            assert_eq!(recursive.lock_timed_in::<Counting>(SOON, flags), LockStatus::Failure);
+            assert_eq!(
+                recursive.lock_in::<Counting>(Deadline::after(SOON), flags),
+                LockStatus::Failure
+            );
             assert_eq!(take_counts(), ONE_WAIT);
-            assert_eq!(event.wait_flags_in::<Counting>(SOON, flags), LockStatus::Failure);
+            assert_eq!(
+                event.wait_in::<Counting>(Deadline::after(SOON), flags),
+                LockStatus::Failure
+            );
             assert_eq!(take_counts(), ONE_WAIT);
         });
     });
@@ -143,13 +155,19 @@ fn gh_118332_a_wait_without_the_flag_stays_attached() {
     let mutex = Mutex::new();
     mutex.lock();
     let counts = counts_of(
-        || assert_eq!(mutex.lock_flags_in::<Counting>(LockFlags::empty()), LockStatus::Acquired),
+        || {
+            assert_eq!(
+                mutex.lock_in::<Counting>(Deadline::NEVER, LockFlags::empty()),
+                LockStatus::Acquired
+            )
+        },
         || mutex.unlock(),
     );
     assert_eq!(counts, NOTHING);
     let counts = counts_of(
         || {
-            let status = mutex.lock_timed_in::<Counting>(SOON, LockFlags::HANDLE_SIGNALS);
+            let status =
+                mutex.lock_in::<Counting>(Deadline::after(SOON), LockFlags::HANDLE_SIGNALS);
             assert_eq!(status, LockStatus::Failure);
         },
         || {},
@@ -159,14 +177,14 @@ fn gh_118332_a_wait_without_the_flag_stays_attached() {
     let recursive = RecursiveMutex::new();
     recursive.lock();
     let counts = counts_of(
-        || _ = recursive.lock_timed_in::<Counting>(None, LockFlags::empty()),
+        || _ = recursive.lock_in::<Counting>(Deadline::after(None), LockFlags::empty()),
         || recursive.unlock(),
     );
     assert_eq!(counts, NOTHING);
 
     let event = Event::new();
     let counts = counts_of(
-        || _ = event.wait_flags_in::<Counting>(None, LockFlags::empty()),
+        || _ = event.wait_in::<Counting>(Deadline::after(None), LockFlags::empty()),
         || event.notify(),
     );
     assert_eq!(counts, NOTHING);
@@ -216,7 +234,7 @@ fn a_thread_that_only_yields_stays_attached() {
     let detaches = thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             sleeper.enter();
-            ANNOUNCED.lock_in::<DetachesLate>();
+            lock_in::<DetachesLate>(&ANNOUNCED);
             ANNOUNCED.unlock();
             DETACHES.get()
         });
@@ -242,7 +260,7 @@ fn a_thread_yields_for_a_while_before_it_waits() {
             let waiter = scope.spawn(|| {
                 assert!(!mutex.try_lock());
                 tried.notify();
-                mutex.lock_in::<Counting>();
+                lock_in::<Counting>(&mutex);
                 mutex.unlock();
                 take_counts() == NOTHING
             });
@@ -271,13 +289,13 @@ fn contended_locks_detach_as_often_as_they_attach() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for i in 0..2_000 {
-                    mutex.lock_in::<Counting>();
+                    lock_in::<Counting>(&mutex);
                     assert_eq!(inside.fetch_add(1, Relaxed), 0);
                     if i % 50 == 0 {
                         thread::sleep(Duration::from_micros(100));
                     }
                     inside.fetch_sub(1, Relaxed);
-                    mutex.unlock_in::<Counting>();
+                    mutex.unlock();
                     let counts = take_counts();
                     assert_eq!(counts.detached, counts.attached);
                     assert_eq!(counts.pending, 0);

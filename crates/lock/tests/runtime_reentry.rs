@@ -7,9 +7,9 @@ use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
-use common::{Sleeper, mutex_bits};
+use common::*;
 use pysync_lock::{Event, LockFlags, LockStatus, Mutex, RwMutex};
-use pysync_parking_lot::{Native, PendingCallError, Runtime, bucket_locks_held};
+use pysync_parking_lot::{Deadline, Native, PendingCallError, Runtime, bucket_locks_held};
 use pysync_testing::{wait_until, watchdog};
 
 static SUSPENDED: Mutex = Mutex::new();
@@ -54,7 +54,7 @@ fn a_thread_may_wake_itself_by_detaching() {
     let _watchdog = watchdog();
     SUSPENDED.lock();
     LET_GO.set(Some(|| SUSPENDED.unlock()));
-    SUSPENDED.lock_in::<LetsGo>();
+    lock_in::<LetsGo>(&SUSPENDED);
     assert!(SUSPENDED.is_locked());
     SUSPENDED.unlock();
 
@@ -67,7 +67,7 @@ fn a_thread_may_wake_itself_by_detaching() {
     assert!(!SUSPENDED_RW.is_locked());
 
     LET_GO.set(Some(|| SUSPENDED_EVENT.notify()));
-    SUSPENDED_EVENT.wait_in::<LetsGo>();
+    wait_in::<LetsGo>(&SUSPENDED_EVENT);
 }
 
 static WORLD: Mutex = Mutex::new();
@@ -110,8 +110,8 @@ fn gh_137433_a_thread_that_blocks_while_it_attaches_leaves_nothing_behind() {
     thread::scope(|scope| {
         scope.spawn(|| {
             sleeper.enter();
-            let soon = Some(Duration::from_millis(1));
-            let status = mutex.lock_timed_in::<AttachLocks>(soon, LockFlags::DETACH);
+            let soon = Deadline::after(Some(Duration::from_millis(1)));
+            let status = mutex.lock_in::<AttachLocks>(soon, LockFlags::DETACH);
             assert_eq!(status, LockStatus::Failure);
         });
         // It has timed out and waits for the world. Its entry must be gone: an unlock that found

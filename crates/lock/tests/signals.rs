@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use pysync_lock::{Event, LockFlags, LockStatus, Mutex, OnceFlag, RecursiveMutex, RwMutex};
-use pysync_parking_lot::{Native, PendingCallError};
+use pysync_parking_lot::{Deadline, Native, PendingCallError};
 use pysync_testing::{rain, rain_until, watchdog};
 
 const DETACH: LockFlags = LockFlags::DETACH;
@@ -26,7 +26,7 @@ trait Waited: Sync {
 
 impl Waited for Mutex {
     fn wait(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
-        self.lock_timed_in::<Counting>(timeout, flags)
+        self.lock_in::<Counting>(Deadline::after(timeout), flags)
     }
 
     fn release(&self) {
@@ -40,7 +40,7 @@ struct Untimed(Mutex);
 impl Waited for Untimed {
     fn wait(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
         match timeout {
-            None => self.0.lock_flags_in::<Counting>(flags),
+            None => self.0.lock_in::<Counting>(Deadline::NEVER, flags),
             Some(_) => self.0.wait(timeout, flags),
         }
     }
@@ -52,7 +52,7 @@ impl Waited for Untimed {
 
 impl Waited for RecursiveMutex {
     fn wait(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
-        let status = self.lock_timed_in::<Counting>(timeout, flags);
+        let status = self.lock_in::<Counting>(Deadline::after(timeout), flags);
         let owner = self.is_locked_by_current_thread();
         assert_eq!(owner, status == LockStatus::Acquired);
         status
@@ -65,7 +65,7 @@ impl Waited for RecursiveMutex {
 
 impl Waited for Event {
     fn wait(&self, timeout: Option<Duration>, flags: LockFlags) -> LockStatus {
-        self.wait_flags_in::<Counting>(timeout, flags)
+        self.wait_in::<Counting>(Deadline::after(timeout), flags)
     }
 
     fn release(&self) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::*;
 use pysync_lock::{Event, LockFlags, LockStatus, Mutex};
+use pysync_parking_lot::Deadline;
 use pysync_testing::{rain, rain_until, signals_handled, wait_until, watchdog, watchdog_for};
 
 const DETACH: LockFlags = LockFlags::DETACH;
@@ -49,7 +50,7 @@ fn a_hundred_thousand_signals_on_eight_waiters_lose_no_wake() {
                         let flags = flags[(i + mine) % flags.len()];
                         let hour = Some(Duration::from_secs(3600));
                         let timeout = if mine % 2 == 0 { hour } else { None };
-                        let status = mutex.lock_timed_in::<Counting>(timeout, flags);
+                        let status = mutex.lock_in::<Counting>(Deadline::after(timeout), flags);
                         assert_eq!(status, LockStatus::Acquired);
                         // In two steps, so that two at a time would show.
                         let count = acquired.load(Relaxed);

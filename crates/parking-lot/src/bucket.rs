@@ -2,16 +2,34 @@
 
 use std::ops::{Deref, DerefMut};
 
-use crate::wait_queues::WaitQueues;
-use crate::{RawMutex, fork};
+use crate::wait_queues::{WaitEntry, WaitQueues};
+use crate::{Key, RawMutex, fork};
 use pysync_platform::abort;
 use pysync_platform::primitive::{self, UnsafeCell};
 
 /// A prime, so that the addresses of neighbouring objects spread. Models have one bucket: every
-/// address then collides, and their executions do not depend on where memory happens to lie.
+/// address then collides, and their executions do not depend on where memory happens to lie. With
+/// `--cfg pysync_two_buckets` they have two, for what happens between two: see [`index`].
 ///
 /// CPython: Python/parking_lot.c:L35 NUM_BUCKETS
-pub(crate) const NUM_BUCKETS: usize = if cfg!(any(pysync_loom, pysync_shuttle)) { 1 } else { 257 };
+pub(crate) const NUM_BUCKETS: usize =
+    if cfg!(all(any(pysync_loom, pysync_shuttle), pysync_two_buckets)) {
+        2
+    } else if cfg!(any(pysync_loom, pysync_shuttle)) {
+        1
+    } else {
+        257
+    };
+
+/// Which bucket `key` falls into. In a model with two buckets it is the seventh bit of the address.
+/// A model whose words lie in a struct that is aligned to 128 bytes so chooses their buckets itself,
+/// and can be replayed.
+fn index(key: Key) -> usize {
+    let granule = if cfg!(pysync_two_buckets) { 64 } else { 1 };
+    #[allow(clippy::modulo_one)] // In models.
+    let index = key.addr() / granule % NUM_BUCKETS;
+    index
+}
 
 /// Queues of waiters behind their lock, alone on their cache line.
 ///
@@ -38,7 +56,7 @@ primitive::model_static! {
         }
         #[cfg(any(pysync_loom, pysync_shuttle))]
         {
-            [Bucket::new()]
+            std::array::from_fn(|_| Bucket::new())
         }
     }
 }
@@ -50,10 +68,49 @@ impl Bucket {
         }
     }
 
-    /// The bucket that `addr` falls into.
-    pub(crate) fn of(addr: usize) -> &'static Bucket {
-        #[allow(clippy::modulo_one)] // In models.
-        &BUCKETS[addr % NUM_BUCKETS]
+    /// The bucket that `key` falls into.
+    pub(crate) fn of(key: Key) -> &'static Bucket {
+        &BUCKETS[index(key)]
+    }
+
+    /// Locks the bucket on one of whose queues `entry` is.
+    pub(crate) fn lock_of(entry: &WaitEntry) -> BucketGuard {
+        loop {
+            let key = entry.key();
+            let guard = Self::of(key).lock();
+            // The entry may have been moved before we had the lock. With the lock it stays.
+            if entry.key() == key {
+                return guard;
+            }
+        }
+    }
+
+    /// Locks the bucket of `to` besides `from`, the locked bucket of another key. None if it is the
+    /// same bucket, and then one lock is enough.
+    ///
+    /// Bucket locks are taken in the order of their indices, so that two threads never wait for
+    /// each other. Where the order asks for it, `from` is unlocked and locked again, and the flag
+    /// says so: the queues may have changed meanwhile.
+    pub(crate) fn lock_second(
+        from: &mut BucketGuard,
+        key: Key,
+        to: Key,
+    ) -> (Option<BucketGuard>, bool) {
+        let (first, second) = (index(key), index(to));
+        if first == second {
+            return (None, false);
+        }
+        let bucket = &BUCKETS[second];
+        if first < second {
+            return (Some(bucket.lock()), false);
+        }
+        if let Some(guard) = bucket.try_lock() {
+            return (Some(guard), false);
+        }
+        from.unlock();
+        let guard = bucket.lock();
+        from.lock_again();
+        (Some(guard), true)
     }
 
     /// Every bucket, for [`after_fork`](crate::after_fork).
@@ -61,12 +118,20 @@ impl Bucket {
         &BUCKETS[..]
     }
 
-    pub(crate) fn lock(&self) -> BucketGuard<'_> {
+    pub(crate) fn lock(&'static self) -> BucketGuard {
         // Before the lock: a handler may fork just after it.
         let generation = fork::generation();
         self.mutex.lock();
         held::enter();
         BucketGuard { bucket: self, generation }
+    }
+
+    fn try_lock(&'static self) -> Option<BucketGuard> {
+        let generation = fork::generation();
+        self.mutex.try_lock().then(|| {
+            held::enter();
+            BucketGuard { bucket: self, generation }
+        })
     }
 
     /// Forgets the lock's holder and all waiters.
@@ -82,29 +147,13 @@ impl Bucket {
 }
 
 /// A locked bucket.
-pub(crate) struct BucketGuard<'a> {
-    bucket: &'a Bucket,
+pub(crate) struct BucketGuard {
+    bucket: &'static Bucket,
     generation: u32,
 }
 
-impl Deref for BucketGuard<'_> {
-    type Target = WaitQueues;
-
-    fn deref(&self) -> &WaitQueues {
-        // SAFETY: the lock is held as long as the guard lives.
-        self.bucket.queues.with(|queues| unsafe { &*queues })
-    }
-}
-
-impl DerefMut for BucketGuard<'_> {
-    fn deref_mut(&mut self) -> &mut WaitQueues {
-        // SAFETY: as above, and the guard is borrowed mutably.
-        self.bucket.queues.with_mut(|queues| unsafe { &mut *queues })
-    }
-}
-
-impl Drop for BucketGuard<'_> {
-    fn drop(&mut self) {
+impl BucketGuard {
+    fn unlock(&mut self) {
         held::leave();
         // A handler that interrupted us has forked, and this is the child: the queues that we were
         // at work on have been emptied under our hands.
@@ -115,6 +164,35 @@ impl Drop for BucketGuard<'_> {
         if self.bucket.mutex.try_unlock().is_err() {
             abort(FORKED);
         }
+    }
+
+    /// Undoes [`unlock`](Self::unlock).
+    fn lock_again(&mut self) {
+        self.generation = fork::generation();
+        self.bucket.mutex.lock();
+        held::enter();
+    }
+}
+
+impl Deref for BucketGuard {
+    type Target = WaitQueues;
+
+    fn deref(&self) -> &WaitQueues {
+        // SAFETY: the lock is held as long as the guard lives.
+        self.bucket.queues.with(|queues| unsafe { &*queues })
+    }
+}
+
+impl DerefMut for BucketGuard {
+    fn deref_mut(&mut self) -> &mut WaitQueues {
+        // SAFETY: as above, and the guard is borrowed mutably.
+        self.bucket.queues.with_mut(|queues| unsafe { &mut *queues })
+    }
+}
+
+impl Drop for BucketGuard {
+    fn drop(&mut self) {
+        self.unlock();
     }
 }
 

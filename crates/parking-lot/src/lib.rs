@@ -5,12 +5,24 @@
 //! `pysync_lock::Mutex`, and still puts its waiters to sleep: the queue lives in the table, the
 //! entries on the waiters' stacks, and nothing is allocated.
 //!
-//! - [`park`] checks a word and sleeps, as one step; [`unpark`] wakes the longest sleeper of an
-//!   address and runs a callback before anyone can park there again; [`unpark_all`] wakes all.
-//! - [`Parker`] is what one thread sleeps on; [`RawMutex`] the lock of the table's buckets.
-//! - [`Runtime`] is what a wait asks of an interpreter around it; [`Native`] is the answer of a
-//!   program that has none.
-//! - [`after_fork`] empties the table in a child; [`register_fork_handler`] sees to it.
+//! | C's operations | |
+//! |---|---|
+//! | [`park`], [`park_in`] | check a word and sleep, as one step |
+//! | [`unpark`] | wakes the longest sleeper of an address, and runs a callback before another thread can park there |
+//! | [`unpark_all`] | wakes all sleepers of an address |
+//! | [`Parker`] | what one thread sleeps on |
+//! | [`RawMutex`] | the lock of the table's buckets |
+//! | [`after_fork`], [`register_fork_handler`] | empty the table in the child of a fork |
+//!
+//! | beyond C | |
+//! |---|---|
+//! | [`park_with`] | park with callbacks under the bucket lock and before the sleep |
+//! | [`Waiter`] | a wait in three steps: queue, sleep, leave |
+//! | [`unpark_filter`], [`inspect`] | choose among the sleepers of a [`Key`], or look at them |
+//! | [`unpark_requeue`] | move sleepers to another key |
+//!
+//! [`Runtime`] is what a wait asks of an interpreter around it; [`Native`] is the answer of a program
+//! that has none.
 //!
 //! # Example: an event in a dozen lines
 //! ```
@@ -46,10 +58,10 @@
 //! of them are tested.
 //!
 //! # Model checking
-//! Built with `RUSTFLAGS="--cfg pysync_loom"` or `"--cfg pysync_shuttle"`, the crate stands on that checker's
-//! atomics, so that code on top of it can be modelled with it. `new` is not `const` there, there
-//! is one bucket, and `park` must be called inside the model. A timed wait does not block in
-//! loom: it takes a wake that has come, or times out.
+//! With `RUSTFLAGS="--cfg pysync_loom"` and the feature `loom`, or `--cfg pysync_shuttle` and the feature
+//! `shuttle`, the crate stands on that checker's atomics, and code on top of it can be modelled. There
+//! is one bucket, and `park` must be called inside the model. A timed wait does not block in loom: it
+//! takes a wake that has come, or times out.
 //!
 //! # Mirrors
 //! `Python/parking_lot.c`, `pycore_parking_lot.h`, `pycore_semaphore.h` and the raw mutex of
@@ -57,16 +69,20 @@
 
 mod bucket;
 mod fork;
+mod key;
 mod latch;
 mod park_word;
 mod parking_lot;
 mod raw_mutex;
+mod requeue;
 mod trace;
 mod wait_queues;
+mod waiter;
 
 #[doc(hidden)]
 pub use bucket::bucket_locks_held;
 pub use fork::{after_fork, register_fork_handler};
+pub use key::Key;
 pub use park_word::ParkWord;
 pub use parking_lot::{
     ParkArgs, Unparked, park, park_in, unpark, unpark_all, unpark_all_with, unpark_all_with_args,
@@ -75,5 +91,7 @@ pub use pysync_platform::{
     Deadline, Native, NotLocked, ParkStatus, Parker, PendingCallError, Runtime, ThreadHooks,
 };
 pub use raw_mutex::RawMutex;
+pub use requeue::{Candidate, Choice, UnparkResult, inspect, unpark_filter, unpark_requeue};
 #[doc(hidden)]
 pub use wait_queues::WAITER_BYTES;
+pub use waiter::{Position, Wait, Waiter, park_with};

@@ -1,13 +1,14 @@
 use std::marker::PhantomData;
-use std::ptr;
 use std::time::Duration;
 
-use crate::bucket::{Bucket, bucket_locks_held};
-use crate::wait_queues::WaitEntry;
-use crate::{ParkWord, fork, trace};
-use pysync_platform::{Deadline, Native, ParkStatus, Parker, Runtime, abort_on_unwind, detached};
+use pysync_platform::{Deadline, Native, ParkStatus, Parker, Runtime, abort_on_unwind};
 
-const CALLBACK_PANICKED: &str = "the callback of unpark panicked under a bucket lock";
+use crate::bucket::Bucket;
+use crate::wait_queues::{Chain, WaitEntry};
+use crate::waiter::{Position, Wait, park_with};
+use crate::{Key, ParkWord};
+
+pub(crate) const CALLBACK_PANICKED: &str = "the callback of unpark panicked under a bucket lock";
 
 /// The thread that an [`unpark`] is about to wake.
 ///
@@ -72,13 +73,13 @@ pub fn park<W: ParkWord>(
     park_in::<Native, W>(word, expected, Deadline::after(timeout), park_arg, detach)
 }
 
-/// [`park`] in another runtime, until a deadline.
+/// [`park`] in any runtime, until a deadline.
 ///
 /// # Aborts
 /// The process, with a message, if `R::detach` or `R::attach` panics.
 ///
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
-#[cold]
+#[inline]
 pub fn park_in<R: Runtime, W: ParkWord>(
     word: &W,
     expected: W::Value,
@@ -86,78 +87,11 @@ pub fn park_in<R: Runtime, W: ParkWord>(
     park_arg: *mut (),
     detach: bool,
 ) -> ParkStatus {
-    let addr = ptr::from_ref(word).addr();
-    let bucket = Bucket::of(addr);
-    let entry;
-
-    // L318-L325: compare and queue in one step, as others see it.
-    {
-        let mut queues = bucket.lock();
-        if !word.holds(expected) {
-            return ParkStatus::Again;
-        }
-        // L310-L316: out of order: set up once it is going to be used. The entry is ours to give
-        // up only once it is off the bucket's queue.
-        entry = WaitEntry::new(addr, park_arg);
-        // SAFETY: `entry` stays here until it is off the queue: every way out of this function
-        // below has either been woken by the thread that took it off or takes it off itself,
-        // and nothing unwinds in between: unlocking the bucket aborts where it cannot.
-        unsafe { queues.push_back(&raw const entry) };
-    }
-    trace::park(addr);
-    let started = trace::now();
-
-    // Detaching comes after queueing: it may unlock what we hold, and so unpark ourselves.
-    debug_assert_eq!(bucket_locks_held(), 0);
-    let status = detached::<R, _>(detach, || {
-        let status = fork::while_parked(&entry, || sleep(&entry, bucket, deadline));
-        #[cfg(pysync_loom)]
-        entry.retire();
-        // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
-        // for good, at shutdown for one, and must not leave an entry behind.
-        debug_assert_eq!(bucket_locks_held(), 0);
-        status
-    });
-    trace::unparked(addr, status, started);
-    // L349-L351: nothing to destroy.
-    status
-}
-
-/// Sleeps until `entry` is woken, the deadline or a signal; the entry is off its queue then.
-///
-/// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
-fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
-    // L327-L332: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
-    let status =
-        if entry.is_forgotten() { ParkStatus::Ok } else { entry.parker.wait_until(deadline) };
-    if status == ParkStatus::Ok && !entry.is_forgotten() {
-        return status;
-    }
-
-    // L333-L334: timeout or signal, unless an unparker has us off the queue already.
-    let mut queues = bucket.lock();
-    // SAFETY: the bucket lock is held.
-    let is_unparking = unsafe { entry.is_unparking() };
-    if entry.is_forgotten() {
-        // Deviation D15: this is a child, forked by the detach or by a signal handler. The queue
-        // was the parent's, and so was the unparker, which has told us all that it will. Without
-        // an unparker, `after_fork` is what woke us.
-        return match status {
-            _ if is_unparking => ParkStatus::Ok,
-            ParkStatus::Ok => ParkStatus::Again,
-            timeout_or_signal => timeout_or_signal,
-        };
-    }
-    if is_unparking {
-        // L335-L341: the wake is on its way, and it is going to write to `entry`.
-        drop(queues);
-        while entry.parker.wait_until(Deadline::NEVER) != ParkStatus::Ok {}
-        return ParkStatus::Ok;
-    }
-    // L343-L347: no unparker has, so off it ourselves.
-    // SAFETY: not taken off by another, so still on the queue.
-    unsafe { queues.remove(entry) };
-    status
+    let wait = Wait { deadline, park_arg, detach, position: Position::Back };
+    // L320: the comparison, under the bucket lock.
+    // SAFETY: the caller has a reference to the word, so the word is its own, and it decides what
+    // those who park on it pass.
+    unsafe { park_with::<R>(Key::of(word), wait, || word.holds(expected), || ()) }
 }
 
 /// Unparks the thread that has been parked longest on `word`'s address, if there is one.
@@ -176,13 +110,13 @@ fn sleep(entry: &WaitEntry, bucket: &Bucket, deadline: Deadline) -> ParkStatus {
 #[cold]
 pub fn unpark<W: ParkWord>(word: *const W, f: impl FnOnce(Option<Unparked>)) {
     // L358: the address is only a key.
-    let addr = word.addr();
-    let bucket = Bucket::of(addr);
+    let key = Key::of(word);
+    let bucket = Bucket::of(key);
 
-    // L361-L370: take one off, and let the caller change its word before anyone can park.
+    // L361-L370: take one off, and let the caller change its word before any thread can park.
     let waiter = {
         let mut queues = bucket.lock();
-        let (waiter, has_more_waiters) = queues.remove_first(addr);
+        let (waiter, has_more_waiters) = queues.remove_first(key);
         let unparked = (!waiter.is_null()).then(|| Unparked {
             // SAFETY: off the queue but not yet woken, so valid.
             park_arg: unsafe { (*waiter).park_arg },
@@ -231,30 +165,41 @@ pub fn unpark_all_with<W: ParkWord>(word: *const W, f: impl FnOnce(bool)) {
 #[cold]
 pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs<'_>)) {
     // L381-L382: the entries' own links make the list.
-    let addr = word.addr();
-    let bucket = Bucket::of(addr);
+    let key = Key::of(word);
+    let bucket = Bucket::of(key);
 
     // L384-L386: take them all off.
-    let first = {
+    let chain = {
         let mut queues = bucket.lock();
-        let first = queues.remove_all(addr);
-        abort_on_unwind(CALLBACK_PANICKED, || f(ParkArgs { waiter: first, asleep: PhantomData }));
-        first
+        let chain = queues.remove_all(key);
+        // SAFETY: they stay asleep, and off every queue, for as long as the callback runs.
+        let park_args = unsafe { ParkArgs::new(chain.first) };
+        abort_on_unwind(CALLBACK_PANICKED, || f(park_args));
+        chain
     };
+    // L388-L392: wake them.
+    // SAFETY: marked as about to be woken, and the bucket is unlocked.
+    unsafe { wake(chain) };
+}
 
-    if first.is_null() {
+/// Gives each of a chain the wake that we owe it.
+///
+/// # Safety
+/// They are off their queue, and marked as about to be woken.
+///
+/// CPython: Python/parking_lot.c:L379 _PyParkingLot_UnparkAll
+pub(crate) unsafe fn wake(chain: Chain) {
+    let Chain { first: mut waiter, last } = chain;
+    if chain.is_empty() {
         return;
     }
-    // SAFETY: in the chain and not yet woken.
-    let last = unsafe { WaitEntry::last_unparked(first) };
     // L388-L392: a woken entry is gone, so look past it first.
-    let mut waiter = first;
     let others = std::iter::from_fn(|| {
         (waiter != last).then(|| {
             // SAFETY: in the chain and not yet woken.
             unsafe {
                 let parker = &raw const (*waiter).parker;
-                waiter = WaitEntry::next_unparked(waiter);
+                waiter = WaitEntry::next_in_chain(waiter);
                 parker
             }
         })
@@ -263,12 +208,20 @@ pub fn unpark_all_with_args<W: ParkWord>(word: *const W, f: impl FnOnce(ParkArgs
     unsafe { Parker::wakeup_all(others, &raw const (*last).parker) };
 }
 
-/// The park arguments of the threads that an [`unpark_all_with_args`] is about to wake.
+/// The park arguments of threads that are parked, in the order of their queue.
 #[derive(Debug)]
 pub struct ParkArgs<'a> {
     waiter: *const WaitEntry,
-    /// None of them wakes before the callback is over.
+    /// No thread that is named here wakes before the callback is over.
     asleep: PhantomData<&'a WaitEntry>,
+}
+
+impl ParkArgs<'_> {
+    /// # Safety
+    /// The entries from `first` on are valid, and stay linked as they are, for the lifetime.
+    pub(crate) unsafe fn new(first: *const WaitEntry) -> Self {
+        Self { waiter: first, asleep: PhantomData }
+    }
 }
 
 impl Iterator for ParkArgs<'_> {
@@ -277,8 +230,8 @@ impl Iterator for ParkArgs<'_> {
     fn next(&mut self) -> Option<*mut ()> {
         let waiter = self.waiter;
         (!waiter.is_null()).then(|| {
-            // SAFETY: off the queue but not yet woken, so valid.
-            self.waiter = unsafe { WaitEntry::next_unparked(waiter) };
+            // SAFETY: valid and linked, by the contract of `new`.
+            self.waiter = unsafe { WaitEntry::next_in_chain(waiter) };
             // SAFETY: as above.
             unsafe { (*waiter).park_arg }
         })

@@ -3,13 +3,15 @@ use std::panic::UnwindSafe;
 use std::ptr;
 
 use crate::latch::Latch;
-use pysync_platform::primitive::atomic::{AtomicPtr, Ordering};
-use pysync_platform::primitive::{UnsafeCell, const_fn};
+use pysync_platform::primitive::atomic::AtomicPtr;
+use pysync_platform::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
+use pysync_platform::primitive::{UnsafeCell, Zeroed};
 use pysync_platform::{Native, NotLocked, Runtime as _};
 
-/// Somebody holds the mutex.
+/// A thread holds the mutex. Set by the holder, cleared by its unlock.
 const LOCKED: usize = 1;
-/// The holder is taking a waiter off the list. Only ever set together with `LOCKED`.
+/// The unlocker is taking a waiter off the list. Set by the unlocker, only together with `LOCKED`,
+/// and cleared by the step that unlocks.
 const POPPING: usize = 2;
 const TAGS: usize = LOCKED | POPPING;
 
@@ -25,36 +27,46 @@ struct Waiter {
     latch: Latch,
 }
 
-/// A word-sized mutex that keeps its waiters in its own word, the lock of the parking lot's
-/// buckets. It needs no parking lot, allocates nothing, and wakes in LIFO order; it is not fair.
+/// A word-sized mutex that keeps its waiters in its own word: the lock of the parking lot's buckets.
 ///
-/// | word | state |
-/// |---|---|
-/// | `0` | unlocked, nobody waits |
-/// | `0b01` | locked, nobody waits |
-/// | pointer | unlocked, threads wait (one of them has been woken, or is about to be) |
-/// | pointer + `0b01` | locked, threads wait |
-/// | pointer + `0b11` | locked, and the holder is taking a waiter off |
+/// It needs no parking lot and allocates nothing. It is not fair: the thread that began to wait last
+/// is woken first, and must then win the mutex in a race.
 ///
-/// Zeroed memory is an unlocked mutex. A wait never detaches the thread and is deaf to signals.
+/// | word | state | who brings it about |
+/// |---|---|---|
+/// | `0` | unlocked, no thread waits | the unlocker |
+/// | `0b01` | locked, no thread waits | the holder, from `0` |
+/// | pointer + `0b01` | locked, threads wait | a waiter that puts itself before the list; a holder that barges |
+/// | pointer + `0b11` | locked, the unlocker is taking a waiter off | the unlocker |
+/// | pointer | unlocked, threads wait; one more has been woken, or is about to be | the unlocker |
+///
+/// Zeroed memory is an unlocked mutex. A wait never detaches the thread, and signals do not end it.
 /// A child of `fork` inherits the word as it stood; the parking lot resets its own buckets in
 /// [`after_fork`](crate::after_fork).
 ///
+/// ```
+/// use pysync_parking_lot::RawMutex;
+///
+/// static MUTEX: RawMutex = RawMutex::new();
+/// MUTEX.lock();
+/// assert!(!MUTEX.try_lock());
+/// MUTEX.unlock();
+/// ```
+///
 /// CPython: Include/internal/pycore_lock.h:L103 _PyRawMutex
 #[doc(alias = "_PyRawMutex")]
+#[derive(Default)]
 #[repr(transparent)]
 pub struct RawMutex {
-    // L104: the list and its tags.
-    v: AtomicPtr<Waiter>,
+    // L104: the first waiter and the tags.
+    state: Zeroed<AtomicPtr<Waiter>>,
 }
 
 impl RawMutex {
-    const_fn! {
-        /// An unlocked mutex.
-        #[inline]
-        pub const fn new() -> Self {
-            Self { v: AtomicPtr::new(ptr::null_mut()) }
-        }
+    /// An unlocked mutex.
+    #[inline]
+    pub const fn new() -> Self {
+        Self { state: Zeroed::<AtomicPtr<_>>::new() }
     }
 
     /// Locks the mutex, blocking for as long as it takes.
@@ -69,17 +81,9 @@ impl RawMutex {
         // L114-L116: uncontended, one compare-exchange.
         // Ordering: Acquire pairs with the Release of the unlock before us; a lock that failed
         // has read nothing that it uses.
-        if self
-            .v
-            .compare_exchange(
-                ptr::null_mut(),
-                ptr::without_provenance_mut(LOCKED),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            )
-            .is_err()
-        {
-            // L118: out of line.
+        let locked = ptr::without_provenance_mut(LOCKED);
+        if self.state.compare_exchange(ptr::null_mut(), locked, Acquire, Relaxed).is_err() {
+            // L118
             self.lock_slow();
         }
     }
@@ -87,15 +91,10 @@ impl RawMutex {
     /// Locks the mutex if that can be done at once; says whether it did. Never blocks.
     pub fn try_lock(&self) -> bool {
         // Ordering: Relaxed, a hint; the exchange decides.
-        let mut v = self.v.load(Ordering::Relaxed);
+        let mut v = self.state.load(Relaxed);
         while v.addr() & LOCKED == 0 {
             // Ordering: as in `lock`.
-            match self.v.compare_exchange_weak(
-                v,
-                with_tags(v, LOCKED),
-                Ordering::Acquire,
-                Ordering::Relaxed,
-            ) {
+            match self.state.compare_exchange_weak(v, with_tags(v, LOCKED), Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(actual) => v = actual,
             }
@@ -133,20 +132,16 @@ impl RawMutex {
     pub fn try_unlock(&self) -> Result<(), NotLocked> {
         // L124-L126: no thread waits.
         // Ordering: Release pairs with the Acquire of the next lock.
-        let unlocked = self.v.compare_exchange(
-            ptr::without_provenance_mut(LOCKED),
-            ptr::null_mut(),
-            Ordering::Release,
-            Ordering::Relaxed,
-        );
-        // L128: out of line.
+        let locked = ptr::without_provenance_mut(LOCKED);
+        let unlocked = self.state.compare_exchange(locked, ptr::null_mut(), Release, Relaxed);
+        // L128
         if unlocked.is_ok() { Ok(()) } else { self.unlock_slow() }
     }
 
-    /// Whether somebody holds the mutex; stale as soon as it returns.
+    /// Whether a thread holds the mutex; stale as soon as it returns.
     pub fn is_locked(&self) -> bool {
         // Ordering: Relaxed, nothing may be concluded from the answer.
-        self.v.load(Ordering::Relaxed).addr() & LOCKED != 0
+        self.state.load(Relaxed).addr() & LOCKED != 0
     }
 
     /// Forgets the holder and the waiters.
@@ -154,8 +149,8 @@ impl RawMutex {
     /// # Safety
     /// No other thread uses the mutex, and those that waited no longer exist.
     pub(crate) unsafe fn reset(&self) {
-        // Ordering: Relaxed, there is nobody to order with.
-        self.v.store(ptr::null_mut(), Ordering::Relaxed);
+        // Ordering: Relaxed, there is one thread.
+        self.state.store(ptr::null_mut(), Relaxed);
     }
 
     /// CPython: Python/lock.c:L189 _PyRawMutex_LockSlow
@@ -164,17 +159,12 @@ impl RawMutex {
     fn lock_slow(&self) {
         // Ordering: Relaxed; nothing is read through the pointer here, only written behind it.
         // L194-L195: what the word looks like now, and what to do about it.
-        let mut v = self.v.load(Ordering::Relaxed);
+        let mut v = self.state.load(Relaxed);
         loop {
             // L196-L202: unlocked. Barging past waiters is allowed, the list stays.
             if v.addr() & LOCKED == 0 {
                 // Ordering: as in `lock`.
-                match self.v.compare_exchange_weak(
-                    v,
-                    with_tags(v, LOCKED),
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                ) {
+                match self.state.compare_exchange_weak(v, with_tags(v, LOCKED), Acquire, Relaxed) {
                     Ok(_) => break,
                     Err(actual) => {
                         v = actual;
@@ -183,16 +173,14 @@ impl RawMutex {
                 }
             }
 
-            // L191-L192: out of order: a fresh node for each wait. C sets one up per call; ours
-            // costs two words to write and its latch is used up by a wake.
+            // L191-L192: out of order: a fresh node for each wait, since a wake uses its latch up.
+            // C sets one up for each call.
             // L205-L209: locked. Push ourselves in front of the list; the holder's tags stay.
-            let waiter = Waiter { next: UnsafeCell::new(list(v)), latch: Latch::new() };
+            let waiter = Waiter { next: UnsafeCell::new(head(v)), latch: Latch::new() };
             let pushed = with_tags((&raw const waiter).cast_mut(), v.addr() & TAGS);
             // Ordering: Release publishes `next` and the latch to the thread that pops us
             // (Acquire in `unlock_slow`).
-            if let Err(actual) =
-                self.v.compare_exchange_weak(v, pushed, Ordering::Release, Ordering::Relaxed)
-            {
+            if let Err(actual) = self.state.compare_exchange_weak(v, pushed, Release, Relaxed) {
                 v = actual;
                 continue;
             }
@@ -200,13 +188,13 @@ impl RawMutex {
             // L219-L222: gh-148820. The unlocker takes us off and wakes us with no handshake, so
             // the node must outlive the wake; the latch returns for nothing else.
             waiter.latch.wait();
-            // Ours again: a model in which somebody still reads it fails.
+            // Ours again: a model in which another thread still reads it fails.
             #[cfg(pysync_loom)]
             waiter.next.with_mut(|_| ());
             // Ordering: Relaxed, as at the start.
-            // L193-L194: out of order: woken is not locked, so look again. C keeps the word it
-            // last saw and lets the exchange fail.
-            v = self.v.load(Ordering::Relaxed);
+            // L193-L194: out of order: a woken thread does not hold the mutex. Look again. C keeps
+            // the word that it last saw, and lets the exchange fail.
+            v = self.state.load(Relaxed);
         }
         // L225: nothing to destroy.
     }
@@ -217,23 +205,18 @@ impl RawMutex {
     fn unlock_slow(&self) -> Result<(), NotLocked> {
         // Ordering: Relaxed; nothing is read through the pointer before it is claimed.
         // L231-L232: what the word looks like now.
-        let mut v = self.v.load(Ordering::Relaxed);
+        let mut v = self.state.load(Relaxed);
         let mut popping = false;
         loop {
             // L233-L235: a holder that is popping is one that has unlocked already.
             if v.addr() & LOCKED == 0 || (v.addr() & POPPING != 0 && !popping) {
                 return Err(NotLocked);
             }
-            let head = list(v);
-            // L245-L249: nobody waits after all.
+            let head = head(v);
+            // L245-L249: no thread waits after all.
             if head.is_null() {
                 // Ordering: Release as in `unlock`.
-                match self.v.compare_exchange_weak(
-                    v,
-                    ptr::null_mut(),
-                    Ordering::Release,
-                    Ordering::Relaxed,
-                ) {
+                match self.state.compare_exchange_weak(v, ptr::null_mut(), Release, Relaxed) {
                     Ok(_) => return Ok(()),
                     Err(actual) => v = actual,
                 }
@@ -244,12 +227,7 @@ impl RawMutex {
             if !popping {
                 // Ordering: Acquire pairs with the Release by which the head published itself; we
                 // are about to read through it.
-                match self.v.compare_exchange_weak(
-                    v,
-                    with_tags(v, POPPING),
-                    Ordering::Acquire,
-                    Ordering::Relaxed,
-                ) {
+                match self.state.compare_exchange_weak(v, with_tags(v, POPPING), Acquire, Relaxed) {
                     Ok(_) => {
                         popping = true;
                         v = with_tags(v, POPPING);
@@ -264,10 +242,10 @@ impl RawMutex {
             let next = unsafe { (*head).next.with(|next| *next) };
             // L240-L243: unlock and drop it from the list in one step, then wake it.
             // Ordering: Release as in `unlock`; Acquire on failure, for the new head's `next`.
-            match self.v.compare_exchange_weak(v, next, Ordering::Release, Ordering::Acquire) {
+            match self.state.compare_exchange_weak(v, next, Release, Acquire) {
                 Ok(_) => {
-                    // SAFETY: taken off by us, so nobody else sets its latch, and until that is
-                    // done the waiter stays where it is.
+                    // SAFETY: taken off by us, so no other thread sets its latch, and until that
+                    // is done the waiter stays where it is.
                     unsafe { Latch::set(&raw const (*head).latch) };
                     return Ok(());
                 }
@@ -277,8 +255,8 @@ impl RawMutex {
     }
 }
 
-/// The waiters in the word, without its tags.
-fn list(v: *mut Waiter) -> *mut Waiter {
+/// The first waiter of the word, without the tags.
+fn head(v: *mut Waiter) -> *mut Waiter {
     v.map_addr(|addr| addr & !TAGS)
 }
 
@@ -289,12 +267,6 @@ fn with_tags(v: *mut Waiter, tags: usize) -> *mut Waiter {
 
 // Guards nothing that a panic could leave half done; not automatic because of `Waiter`'s cell.
 impl UnwindSafe for RawMutex {}
-
-impl Default for RawMutex {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 impl fmt::Debug for RawMutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

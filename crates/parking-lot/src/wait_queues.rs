@@ -8,21 +8,28 @@
 
 use std::ptr;
 
-use crate::fork;
 use pysync_platform::Parker;
 use pysync_platform::primitive::UnsafeCell;
+use pysync_platform::primitive::plain::{AtomicU32, AtomicUsize, Ordering};
 
-/// A parked thread, on its own stack.
+use crate::{Key, fork};
+
+/// A thread that is parked or is about to be, on its own stack.
 ///
 /// CPython: Python/parking_lot.c:L23 wait_entry
 pub(crate) struct WaitEntry {
-    // L24-L25: written by the parking thread before it queues itself, fixed from then on.
+    // L24: written by the parking thread before it queues the entry, fixed from then on.
     pub(crate) park_arg: *mut (),
-    addr: usize,
-    generation: u32,
+    // L25: the waiter writes it before it queues the entry. While the entry is queued, only a
+    // thread that holds the locks of both buckets changes it, the old one's and the new one's.
+    // Not a model's atomic: the locks order all accesses but the first look of a waiter that
+    // gives up, which looks again under the lock.
+    key: AtomicUsize,
+    // The number of the fork since which the entry has been on a queue. The waiter's own.
+    generation: AtomicU32,
     // L26: woken once, by the thread that takes the entry off the queue.
     pub(crate) parker: Parker,
-    // L27-L28: belongs to whoever holds the bucket lock.
+    // L27-L28: belongs to the holder of the bucket lock.
     node: UnsafeCell<Node>,
 }
 
@@ -31,36 +38,62 @@ pub(crate) struct WaitEntry {
 pub const WAITER_BYTES: usize = size_of::<WaitEntry>();
 
 struct Node {
-    /// The queue of the address.
+    /// The queue of the key.
     prev: *const WaitEntry,
     next: *const WaitEntry,
-    /// Where the queue ends and what grows below it in the tree; only the first entry of a queue
+    /// Where the queue ends and what grows below it in the tree. Only the first entry of a queue
     /// knows these.
     last: *const WaitEntry,
     children: [*const WaitEntry; 2],
-    /// Somebody has taken the entry off and is going to wake it.
+    /// A waker has taken the entry off its queue, and owes it one wake.
     is_unparking: bool,
+    /// The entry has been moved here from the queue of another key.
+    is_requeued: bool,
+}
+
+impl Node {
+    const fn new() -> Self {
+        Self {
+            prev: ptr::null(),
+            next: ptr::null(),
+            last: ptr::null(),
+            children: [ptr::null(); 2],
+            is_unparking: false,
+            is_requeued: false,
+        }
+    }
 }
 
 impl WaitEntry {
     /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
-    pub(crate) fn new(addr: usize, park_arg: *mut ()) -> Self {
+    pub(crate) fn new(key: Key, park_arg: *mut ()) -> Self {
         // L310-L314, L323: C sets its semaphore up only when it is going to be used.
         Self {
             park_arg,
-            addr,
-            generation: fork::generation(),
+            key: AtomicUsize::new(key.addr()),
+            generation: AtomicU32::new(fork::generation()),
             parker: Parker::new(),
-            node: UnsafeCell::new(Node {
-                prev: ptr::null(),
-                next: ptr::null(),
-                last: ptr::null(),
-                children: [ptr::null(); 2],
-                is_unparking: false,
-            }),
+            node: UnsafeCell::new(Node::new()),
         }
     }
 
+    /// Makes the entry ready to be queued, for `key`.
+    pub(crate) fn prepare(&self, key: Key) {
+        // Ordering: Relaxed, here and below; the bucket lock orders them.
+        self.key.store(key.addr(), Ordering::Relaxed);
+        self.generation.store(fork::generation(), Ordering::Relaxed);
+        // SAFETY: on no queue, so the waiter's alone.
+        self.node.with_mut(|node| unsafe { *node = Node::new() });
+    }
+
+    /// The key on whose queue the entry is, if the lock of its bucket is held; otherwise a key on
+    /// whose queue it has been.
+    pub(crate) fn key(&self) -> Key {
+        Key::at(self.key.load(Ordering::Relaxed))
+    }
+
+    /// Whether a waker has taken the entry off its queue.
+    ///
     /// # Safety
     /// The bucket lock is held.
     pub(crate) unsafe fn is_unparking(&self) -> bool {
@@ -68,35 +101,108 @@ impl WaitEntry {
         self.node.with(|node| unsafe { (*node).is_unparking })
     }
 
+    /// Whether the entry has been moved to the queue on which it is now.
+    ///
+    /// # Safety
+    /// The bucket lock is held.
+    pub(crate) unsafe fn is_requeued(&self) -> bool {
+        // SAFETY: the lock is held.
+        self.node.with(|node| unsafe { (*node).is_requeued })
+    }
+
     /// Whether the queue that the entry was on is the parent's: this is the child of a fork, made
-    /// while its thread was parked.
+    /// while the entry was queued.
     pub(crate) fn is_forgotten(&self) -> bool {
-        self.generation != fork::generation()
+        self.generation.load(Ordering::Relaxed) != fork::generation()
     }
 
     /// Says that the entry is off its queue and woken, and its thread's own again: a model in
-    /// which somebody still uses it fails.
-    #[cfg(pysync_loom)]
+    /// which another thread still uses it fails.
+    #[inline(always)]
     pub(crate) fn retire(&self) {
+        #[cfg(pysync_loom)]
         self.node.with_mut(|_| ());
     }
 
-    /// The entry behind `this` in the chain of [`WaitQueues::remove_all`].
+    /// The entry behind `this` in a [`Chain`].
     ///
     /// # Safety
-    /// `this` is in such a chain and has not been woken.
-    pub(crate) unsafe fn next_unparked(this: *const Self) -> *const Self {
-        // SAFETY: alive until woken, and off the queue, so nobody writes its node.
+    /// `this` is in a chain and has not been woken.
+    pub(crate) unsafe fn next_in_chain(this: *const Self) -> *const Self {
+        // SAFETY: alive until woken, and off the queue, so that no other thread writes its node.
         unsafe { get(this, |node| node.next) }
     }
+}
 
-    /// The last entry of a chain whose first is `this`.
+/// Entries that are off their queue, linked in their order by `next` and `prev`.
+pub(crate) struct Chain {
+    pub(crate) first: *const WaitEntry,
+    pub(crate) last: *const WaitEntry,
+}
+
+impl Chain {
+    pub(crate) const EMPTY: Self = Self { first: ptr::null(), last: ptr::null() };
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_null()
+    }
+
+    /// Adds `entry` at the end.
     ///
     /// # Safety
-    /// As for [`next_unparked`](Self::next_unparked).
-    pub(crate) unsafe fn last_unparked(this: *const Self) -> *const Self {
-        // SAFETY: as above.
-        unsafe { get(this, |node| node.last) }
+    /// `entry` is valid, off every queue and chain, and the caller's to link.
+    pub(crate) unsafe fn push(&mut self, entry: *const WaitEntry) {
+        let last = self.last;
+        // SAFETY: by contract, and what is in the chain is valid.
+        unsafe {
+            set(entry, |node| (node.prev, node.next) = (last, ptr::null()));
+            if last.is_null() {
+                self.first = entry;
+            } else {
+                set(last, |node| node.next = entry);
+            }
+        }
+        self.last = entry;
+    }
+
+    /// Adds another chain at the end.
+    ///
+    /// # Safety
+    /// As for [`push`](Self::push).
+    pub(crate) unsafe fn push_all(&mut self, chain: Chain) {
+        // SAFETY: by contract.
+        unsafe {
+            // The links behind the first are as they should be.
+            let second = WaitEntry::next_in_chain(chain.first);
+            self.push(chain.first);
+            if !second.is_null() {
+                set(chain.first, |node| node.next = second);
+                self.last = chain.last;
+            }
+        }
+    }
+
+    /// Marks `entry` as about to be woken. The caller owes it one wake from now on.
+    ///
+    /// # Safety
+    /// `entry` is valid, off its queue, and the lock of its bucket is held.
+    pub(crate) unsafe fn mark_unparking(entry: *const WaitEntry) {
+        // SAFETY: by contract.
+        unsafe { set(entry, |node| node.is_unparking = true) };
+    }
+
+    /// Marks `entry` as moved to the queue of `key`.
+    ///
+    /// # Safety
+    /// `entry` is valid and off its queue, and the locks of the buckets of its key and of `key` are
+    /// held.
+    pub(crate) unsafe fn mark_requeued(entry: *const WaitEntry, key: Key) {
+        // Ordering: Relaxed; the waiter that gives up reads it again under the lock.
+        // SAFETY: by contract.
+        unsafe {
+            (*entry).key.store(key.addr(), Ordering::Relaxed);
+            set(entry, |node| node.is_requeued = true);
+        }
     }
 }
 
@@ -145,25 +251,68 @@ impl WaitQueues {
         Self { root: ptr::null() }
     }
 
+    /// Queues `entry` as the last for its key.
+    ///
     /// CPython: Python/parking_lot.c:L252 enqueue
     ///
     /// # Safety
     /// `entry` is valid, on no queue, and stays in place until it is taken off this one.
     pub(crate) unsafe fn push_back(&mut self, entry: *const WaitEntry) {
-        // L254-L255: at the end of the queue of its address; nobody asks for the sum of all.
-        // SAFETY: `entry` is valid, and so are the first and the last of a queue.
+        // L254-L255: at the end of the queue of its key; no one asks for the sum of all.
+        // SAFETY: by contract; its node is as `Node::new` has it.
+        unsafe { self.append(Chain { first: entry, last: entry }, (*entry).key()) };
+    }
+
+    /// Queues all of a chain behind those that are queued for `key`, in the order of the chain.
+    ///
+    /// # Safety
+    /// The entries are valid, on no queue, have `key`, and stay in place until they are taken off.
+    pub(crate) unsafe fn append(&mut self, chain: Chain, key: Key) {
+        let Chain { first: entry, last: new_last } = chain;
+        if entry.is_null() {
+            return;
+        }
+        // SAFETY: the entries are valid, and so are the first and the last of a queue.
         unsafe {
-            let place = self.find((*entry).addr);
+            let place = self.find(key);
             let first = self.get(place);
             if first.is_null() {
-                set(entry, |node| node.last = entry);
+                set(entry, |node| {
+                    node.prev = ptr::null();
+                    node.last = new_last;
+                    node.children = [ptr::null(); 2];
+                });
                 self.set(place, entry);
             } else {
                 let last = get(first, |node| node.last);
                 set(last, |node| node.next = entry);
                 set(entry, |node| node.prev = last);
-                set(first, |node| node.last = entry);
+                set(first, |node| node.last = new_last);
             }
+        }
+    }
+
+    /// Queues `entry` as the first for its key.
+    ///
+    /// # Safety
+    /// As for [`push_back`](Self::push_back).
+    pub(crate) unsafe fn push_front(&mut self, entry: *const WaitEntry) {
+        // SAFETY: `entry` is valid, and so is the first of a queue.
+        unsafe {
+            let place = self.find((*entry).key());
+            let second = self.get(place);
+            if second.is_null() {
+                return self.push_back(entry);
+            }
+            // It takes over what the first one knew.
+            let (last, children) = get(second, |node| (node.last, node.children));
+            set(entry, |node| {
+                node.next = second;
+                node.last = last;
+                node.children = children;
+            });
+            set(second, |node| node.prev = entry);
+            self.set(place, entry);
         }
     }
 
@@ -174,7 +323,7 @@ impl WaitQueues {
     pub(crate) unsafe fn remove(&mut self, entry: *const WaitEntry) {
         // SAFETY: on a queue, so valid, and so are its neighbours.
         unsafe {
-            let place = self.find((*entry).addr);
+            let place = self.find((*entry).key());
             let (prev, next) = get(entry, |node| (node.prev, node.next));
             if prev.is_null() {
                 self.remove_first_at(place);
@@ -192,15 +341,20 @@ impl WaitQueues {
         }
     }
 
-    /// Takes off the first entry for `addr` and marks it as about to be woken, and says whether
+    /// The first entry for `key`; null if there is none.
+    pub(crate) fn first(&self, key: Key) -> *const WaitEntry {
+        self.get(self.find(key))
+    }
+
+    /// Takes off the first entry for `key` and marks it as about to be woken, and says whether
     /// others remain; null if there is none. From then on the caller owes it one wake.
     ///
     /// CPython: Python/parking_lot.c:L259 dequeue
-    pub(crate) fn remove_first(&mut self, addr: usize) -> (*const WaitEntry, bool) {
-        // L262-L266: no strangers to walk past.
-        let place = self.find(addr);
+    pub(crate) fn remove_first(&mut self, key: Key) -> (*const WaitEntry, bool) {
+        // L262-L266: no waiters for other keys to walk past.
+        let place = self.find(key);
         let first = self.get(place);
-        // L273: out of order: nobody waits for it.
+        // L273: out of order: no thread waits for it.
         if first.is_null() {
             return (first, false);
         }
@@ -208,33 +362,43 @@ impl WaitQueues {
         // SAFETY: it is the first of the queue at `place`.
         let has_more = unsafe { self.remove_first_at(place) };
         // SAFETY: off its queue but not yet woken, so valid.
-        unsafe { set(first, |node| node.is_unparking = true) };
+        unsafe { Chain::mark_unparking(first) };
         (first, has_more)
     }
 
-    /// Takes off all entries for `addr`, keeping their order, as a chain to walk with
-    /// [`WaitEntry::next_unparked`]. The caller owes each of them one wake.
+    /// Takes off all entries for `key`, keeping their order, and marks them as about to be woken.
+    /// From then on the caller owes each of them one wake.
     ///
     /// CPython: Python/parking_lot.c:L277 dequeue_all
-    pub(crate) fn remove_all(&mut self, addr: usize) -> *const WaitEntry {
+    pub(crate) fn remove_all(&mut self, key: Key) -> Chain {
         // L280-L281, L285-L286: they are a list of their own already.
-        let place = self.find(addr);
-        let first = self.get(place);
-        if !first.is_null() {
-            // SAFETY: it is the first of the queue at `place`.
-            unsafe { self.prune(place) };
-        }
+        let chain = self.take_all(key);
         // L282-L284: all of them.
-        let mut entry = first;
+        let mut entry = chain.first;
         while !entry.is_null() {
             // L287-L288: counted nowhere, but marked.
             // SAFETY: off the queue but not yet woken, so valid.
             unsafe {
-                set(entry, |node| node.is_unparking = true);
-                entry = get(entry, |node| node.next);
+                Chain::mark_unparking(entry);
+                entry = WaitEntry::next_in_chain(entry);
             }
         }
-        first
+        chain
+    }
+
+    /// Takes off all entries for `key`, keeping their order. The caller wakes each, having marked
+    /// it, or queues it again, before it gives the bucket lock up.
+    pub(crate) fn take_all(&mut self, key: Key) -> Chain {
+        let place = self.find(key);
+        let first = self.get(place);
+        if first.is_null() {
+            return Chain::EMPTY;
+        }
+        // SAFETY: it is the first of the queue at `place`.
+        unsafe {
+            self.prune(place);
+            Chain { first, last: get(first, |node| node.last) }
+        }
     }
 
     /// Takes off the first entry of the queue at `place`; says whether others remain.
@@ -291,16 +455,16 @@ impl WaitQueues {
         }
     }
 
-    /// Where the queue of `addr` is, or where to put it.
-    fn find(&self, addr: usize) -> Place {
+    /// Where the queue of `key` is, or where to put it.
+    fn find(&self, key: Key) -> Place {
         let mut place = Place::ROOT;
-        // 2⁶⁴ by the golden ratio: it spreads neighbours evenly, and is odd, so that no two
+        // 2⁶⁴ divided by the golden ratio. It spreads neighbours evenly, and is odd, so that no two
         // addresses take the same path to the end.
-        let mut path = addr.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
+        let mut path = key.addr().wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize);
         loop {
             let entry = self.get(place);
             // SAFETY: queued entries are valid.
-            if entry.is_null() || unsafe { (*entry).addr } == addr {
+            if entry.is_null() || unsafe { (*entry).key() } == key {
                 return place;
             }
             place = Place { parent: entry, side: path >> (usize::BITS - 1) };
@@ -328,123 +492,4 @@ impl WaitQueues {
 }
 
 #[cfg(all(test, not(any(pysync_loom, pysync_shuttle))))]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The nodes of the tree below `entry`; panics if one of them is where nobody would find it.
-    fn count(queues: &WaitQueues, entry: *const WaitEntry) -> usize {
-        if entry.is_null() {
-            return 0;
-        }
-        // SAFETY: queued, and nobody else is there.
-        let (addr, children) = unsafe { ((*entry).addr, get(entry, |node| node.children)) };
-        assert_eq!(queues.get(queues.find(addr)), entry);
-        1 + children.into_iter().map(|child| count(queues, child)).sum::<usize>()
-    }
-
-    /// What `remove_all` returned, as indices into `entries`.
-    fn indices(mut chain: *const WaitEntry, entries: &[WaitEntry]) -> Vec<usize> {
-        let mut indices = Vec::new();
-        while !chain.is_null() {
-            indices.extend(entries.iter().position(|entry| ptr::eq(entry, chain)));
-            // SAFETY: nobody has woken it, and nobody else is there.
-            chain = unsafe { WaitEntry::next_unparked(chain) };
-        }
-        indices
-    }
-
-    fn is_unparking(entry: &WaitEntry) -> bool {
-        // SAFETY: nobody else is there.
-        unsafe { entry.is_unparking() }
-    }
-
-    proptest! {
-        /// Beside one list of all waiters, as C has it. Each entry is queued in its turn; the
-        /// numbers then say which step to take, and with which entry or address.
-        #[test]
-        fn the_queues_are_those_of_one_list(
-            addrs in prop::collection::vec(0_usize..24, 1..120),
-            steps in prop::collection::vec((0..8, any::<prop::sample::Index>()), 0..240),
-            stride in prop::sample::select(vec![1, 257, 4096, 1 << (usize::BITS - 5)]),
-        ) {
-            let addrs: Vec<_> = addrs.into_iter().map(|addr| addr.wrapping_mul(stride)).collect();
-            let entries: Vec<_> =
-                addrs.iter().map(|&addr| WaitEntry::new(addr, ptr::null_mut())).collect();
-            let mut queues = WaitQueues::new();
-            let mut list: Vec<usize> = Vec::new();
-            let mut not_yet_queued = 0..entries.len();
-
-            for (step, index) in steps {
-                let of = |list: &[usize], addr| -> Vec<usize> {
-                    list.iter().copied().filter(|&entry| addrs[entry] == addr).collect()
-                };
-                let addr = *index.get(&addrs);
-                match step {
-                    0..4 => if let Some(entry) = not_yet_queued.next() {
-                        // SAFETY: the entries outlive the queues, and this one is on none.
-                        unsafe { queues.push_back(&raw const entries[entry]) };
-                        list.push(entry);
-                    },
-                    4 | 5 => {
-                        let (first, has_more) = queues.remove_first(addr);
-                        let expected = of(&list, addr);
-                        let first = indices(first, &entries).first().copied();
-                        prop_assert_eq!(first, expected.first().copied());
-                        prop_assert_eq!(has_more, expected.len() > 1);
-                        list.retain(|&entry| Some(entry) != first);
-                    }
-                    6 => if !list.is_empty() {
-                        let entry = list.remove(index.index(list.len()));
-                        // SAFETY: queued.
-                        unsafe { queues.remove(&raw const entries[entry]) };
-                        prop_assert!(!is_unparking(&entries[entry]));
-                    },
-                    _ => {
-                        let first = queues.remove_all(addr);
-                        let all = indices(first, &entries);
-                        prop_assert_eq!(&all, &of(&list, addr));
-                        if let Some(&last) = all.last() {
-                            // SAFETY: as above.
-                            let chained = unsafe { WaitEntry::last_unparked(first) };
-                            prop_assert_eq!(chained, &raw const entries[last]);
-                        }
-                        prop_assert!(all.iter().all(|&entry| is_unparking(&entries[entry])));
-                        list.retain(|&entry| addrs[entry] != addr);
-                    }
-                }
-                let mut left: Vec<_> = list.iter().map(|&entry| addrs[entry]).collect();
-                left.sort_unstable();
-                left.dedup();
-                prop_assert_eq!(count(&queues, queues.root), left.len());
-            }
-        }
-    }
-
-    #[test]
-    fn a_waiter_takes_less_than_two_hundred_bytes() {
-        const { assert!(WAITER_BYTES < 200) };
-    }
-
-    #[test]
-    fn neighbours_of_one_bucket_make_a_tree_of_twice_the_least_depth_at_most() {
-        fn depth(entry: *const WaitEntry) -> usize {
-            if entry.is_null() {
-                return 0;
-            }
-            // SAFETY: queued, and nobody else is there.
-            let children = unsafe { get(entry, |node| node.children) };
-            1 + children.map(depth).into_iter().max().unwrap_or(0)
-        }
-        for stride in [257, 257 * 8, 257 * 64, 257 * 4096] {
-            let entries: Vec<_> =
-                (0..1023).map(|i| WaitEntry::new(i * stride, ptr::null_mut())).collect();
-            let mut queues = WaitQueues::new();
-            for entry in &entries {
-                // SAFETY: the entries outlive the queues.
-                unsafe { queues.push_back(entry) };
-            }
-            assert!(depth(queues.root) <= 20, "{stride}: {}", depth(queues.root));
-        }
-    }
-}
+mod tests;

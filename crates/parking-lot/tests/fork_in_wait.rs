@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::pin::pin;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,8 +14,9 @@ use std::time::Duration;
 
 use common::park_announced;
 use pysync_parking_lot::{
-    Deadline, ParkStatus, PendingCallError, Runtime, after_fork, park, park_in,
-    register_fork_handler, unpark,
+    Choice, Deadline, Key, Native, ParkStatus, PendingCallError, Position, Runtime, Waiter,
+    after_fork, inspect, park, park_in, register_fork_handler, unpark, unpark_filter,
+    unpark_requeue,
 };
 use pysync_testing::{Watchdog, aborts_with, child_succeeds, wait_until, watchdog};
 
@@ -167,6 +169,45 @@ mod signal {
 
 /// A5. The hook runs when the thread is queued. In the child another thread parks on the same word
 /// before the hook returns, so that the queue is not empty and yet another one.
+#[test]
+fn a_waiter_that_was_queued_or_moved_is_on_no_queue_in_the_child() {
+    let _turn = my_turn();
+    static WORDS: [AtomicU8; 2] = [AtomicU8::new(0), AtomicU8::new(0)];
+    let [from, to] = [Key::of(&WORDS[0]), Key::of(&WORDS[1])];
+    let waiter = pin!(Waiter::new(null_mut()));
+    let waiter = waiter.as_ref();
+    // SAFETY: nothing reads the park arguments of a test's own words.
+    let queue = || unsafe { waiter.queue(from, Position::Back, || true) };
+    // SAFETY: as above.
+    let moved = || unsafe { unpark_requeue(from, |_| Some(to), |_| Choice::Requeue, |_| ()) };
+    for is_moved in [false, true] {
+        assert!(queue());
+        if is_moved {
+            assert_eq!(moved().requeued, 1);
+        }
+        for sleeps in [false, true] {
+            pysync_testing::fork(|| {
+                let parked = [from, to].map(|key| inspect(key, |args| args.count()));
+                let ended = if sleeps {
+                    waiter.sleep::<Native>(Deadline::NEVER, false) == ParkStatus::Again
+                } else {
+                    !waiter.is_unparked() && !waiter.leave()
+                };
+                // It can be queued in the child, and be woken there.
+                parked == [0, 0]
+                    && ended
+                    && queue()
+                    && moved().requeued == 1
+                    && unpark_filter(to, |_| Choice::Unpark, |_| ()).unparked == 1
+                    && waiter.sleep::<Native>(Deadline::NEVER, false) == ParkStatus::Ok
+                    && two_threads_meet(&WORDS[0])
+            });
+        }
+        assert_eq!(inspect(if is_moved { to } else { from }, |args| args.count()), 1);
+        assert!(!waiter.leave());
+    }
+}
+
 #[test]
 fn a_queued_thread_forks_as_it_detaches() {
     static WORD: AtomicU8 = AtomicU8::new(0);

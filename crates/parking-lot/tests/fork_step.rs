@@ -10,6 +10,7 @@
 mod common;
 
 use std::arch::asm;
+use std::pin::pin;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +18,10 @@ use std::thread;
 use std::time::Duration;
 
 use common::park_announced;
-use pysync_parking_lot::{ParkStatus, park, register_fork_handler, unpark};
+use pysync_parking_lot::{
+    Choice, Key, ParkStatus, Position, Waiter, inspect, park, register_fork_handler, unpark,
+    unpark_filter, unpark_requeue,
+};
 use pysync_testing::{wait_until, watchdog_for};
 
 static WORD: AtomicU32 = AtomicU32::new(0);
@@ -159,5 +163,54 @@ fn an_unpark_that_finds_a_waiter() {
             unpark(&WAITED_FOR, |_| ());
             true
         });
+    });
+}
+
+/// Steps through an operation on a key with three waiters, which are queued and not asleep, and on
+/// the key of `WORD`.
+fn with_waiters(name: &str, operation: impl FnOnce(Key, Key)) {
+    let waited_for = AtomicU32::new(0);
+    let waiters: [_; 3] = std::array::from_fn(|_| {
+        let waiter = Box::pin(Waiter::new(null_mut()));
+        // SAFETY: nothing reads the park arguments of a test's own word.
+        assert!(unsafe { waiter.as_ref().queue(Key::of(&waited_for), Position::Back, || true) });
+        waiter
+    });
+    fork_at_each_step(name, || {
+        operation(Key::of(&waited_for), Key::of(&WORD));
+        true
+    });
+    // In the parent all is as it should be; a child has ended by now.
+    waiters.iter().for_each(|waiter| _ = waiter.as_ref().leave());
+    let parked =
+        [Key::of(&waited_for), Key::of(&WORD)].map(|key| inspect(key, |args| args.count()));
+    assert_eq!(parked, [0, 0]);
+}
+
+#[test]
+fn a_move_to_another_key() {
+    with_waiters("unpark_requeue", |from, to| {
+        // One is woken, one moved, one stays.
+        let mut choices = [Choice::Unpark, Choice::Requeue, Choice::Stop].into_iter();
+        // SAFETY: nothing reads the park arguments of a test's own words.
+        unsafe { unpark_requeue(from, |_| Some(to), |_| choices.next().unwrap(), |_| ()) };
+    });
+}
+
+#[test]
+fn an_unpark_of_the_second_waiter() {
+    with_waiters("unpark_filter", |from, _| {
+        let mut choices = [Choice::Skip, Choice::Unpark, Choice::Skip].into_iter();
+        unpark_filter(from, |_| choices.next().unwrap(), |_| ());
+    });
+}
+
+#[test]
+fn a_waiter_that_queues_itself_and_leaves() {
+    with_waiters("queue and leave", |from, _| {
+        let waiter = pin!(Waiter::new(null_mut()));
+        // SAFETY: nothing reads the park arguments of a test's own word.
+        unsafe { waiter.as_ref().queue(from, Position::Front, || true) };
+        waiter.as_ref().leave();
     });
 }

@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use common::{NUM_BUCKETS, park_announced, unpark_one};
 use pysync_parking_lot::{
-    Native, ParkStatus, Parker, RawMutex, ThreadHooks, after_fork, park, unpark, unpark_all,
-    unpark_all_with_args,
+    Choice, Deadline, Key, Native, ParkStatus, Parker, Position, RawMutex, ThreadHooks, Wait,
+    after_fork, park, park_with, unpark, unpark_all, unpark_all_with_args, unpark_filter,
+    unpark_requeue,
 };
 use pysync_testing::{Watchdog, together, wait_until, watchdog};
 
@@ -383,5 +384,69 @@ fn destructors_of_thread_locals_may_park_and_unpark() {
         });
         thread.join().unwrap();
         assert!(ENDED.load(SeqCst));
+    }
+}
+
+#[test]
+fn waiters_are_moved_and_give_up_between_two_buckets() {
+    // Each waiter writes to its own value until it is queued, and the mover and the waker after
+    // that, until the wait is over. A waiter that gives up before it is moved takes its value back.
+    let _turn = my_turn();
+    let (words, queued) = ([AtomicU8::new(0), AtomicU8::new(0)], AtomicUsize::new(0));
+    let [from, to] = [Key::of(&words[0]), Key::of(&words[1])];
+    for _ in 0..rounds(1, 200) {
+        queued.store(0, SeqCst);
+        thread::scope(|s| {
+            for number in 0..3 {
+                let queued = &queued;
+                s.spawn(move || {
+                    let value = Unprotected::new(1);
+                    let deadline =
+                        Deadline::after((number > 0).then_some(Duration::from_micros(5)));
+                    let wait = Wait {
+                        deadline,
+                        park_arg: (&raw const value).cast_mut().cast(),
+                        detach: false,
+                        position: if number == 2 { Position::Front } else { Position::Back },
+                    };
+                    let announce = || {
+                        queued.fetch_add(1, Relaxed);
+                        true
+                    };
+                    // SAFETY: the threads below expect such a value.
+                    let status = unsafe { park_with::<Native>(from, wait, announce, || ()) };
+                    // SAFETY: no other thread knows of it any more.
+                    let value = unsafe { *value.get() };
+                    assert_eq!(value, if status == ParkStatus::Ok { 3 } else { 1 });
+                });
+            }
+            let add_one = |park_arg: *mut ()| {
+                // SAFETY: the value of a thread that is queued, and the bucket lock is held.
+                unsafe { *(*park_arg.cast::<Unprotected<i32>>()).get() += 1 };
+            };
+            wait_until(|| queued.load(Relaxed) == 3);
+            // SAFETY: the park arguments are such values on both keys.
+            let moved = unsafe {
+                unpark_requeue(
+                    from,
+                    |_| Some(to),
+                    |candidate| {
+                        add_one(candidate.park_arg);
+                        Choice::Requeue
+                    },
+                    |_| (),
+                )
+            };
+            let woken = unpark_filter(
+                to,
+                |park_arg| {
+                    add_one(park_arg);
+                    Choice::Unpark
+                },
+                |_| (),
+            );
+            assert_eq!(moved.requeued, woken.unparked);
+            assert!(moved.requeued >= 1, "one has no deadline");
+        });
     }
 }

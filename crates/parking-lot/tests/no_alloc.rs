@@ -8,6 +8,7 @@ mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::pin::pin;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use common::{park_announced, unpark_one};
 use pysync_parking_lot::{
-    ParkStatus, Parker, RawMutex, after_fork, park, unpark, unpark_all, unpark_all_with,
+    Choice, Deadline, Key, Native, ParkStatus, Parker, Position, RawMutex, Waiter, after_fork,
+    inspect, park, unpark, unpark_all, unpark_all_with, unpark_filter, unpark_requeue,
 };
 use pysync_testing::{fork, wait_until, watchdog};
 
@@ -176,5 +178,40 @@ fn the_child_of_a_fork() {
             let zero = Some(Duration::ZERO);
             park(&word, 0, zero, null_mut(), false) == ParkStatus::Timeout
         })
+    });
+}
+
+#[test]
+fn a_move_to_another_key() {
+    let _watchdog = watchdog();
+    let (from, to, queued) = (AtomicU8::new(0), AtomicU8::new(0), AtomicUsize::new(0));
+    thread::scope(|s| {
+        for _ in 0..2 {
+            s.spawn(|| {
+                without_allocating(|| {
+                    let waiter = pin!(Waiter::new(null_mut()));
+                    let waiter = waiter.as_ref();
+                    for _ in 0..50 {
+                        let announce = || {
+                            queued.fetch_add(1, SeqCst);
+                            true
+                        };
+                        // SAFETY: nothing reads the park arguments of a test's own word.
+                        unsafe { waiter.queue(Key::of(&from), Position::Front, announce) };
+                        waiter.sleep::<Native>(Deadline::NEVER, true);
+                    }
+                });
+            });
+        }
+        without_allocating(|| {
+            let (from, to) = (Key::of(&from), Key::of(&to));
+            for turn in 1..=50 {
+                wait_until(|| queued.load(SeqCst) == 2 * turn);
+                assert_eq!(inspect(from, |args| args.count()), 2);
+                // SAFETY: as above.
+                unsafe { unpark_requeue(from, |_| Some(to), |_| Choice::Requeue, |_| ()) };
+                assert_eq!(unpark_filter(to, |_| Choice::Unpark, |_| ()).unparked, 2);
+            }
+        });
     });
 }

@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::thread::yield_now;
 use std::time::Duration;
 
-use pysync_parking_lot::{ParkStatus, Parker, RawMutex, park, unpark, unpark_all};
+use pysync_parking_lot::{
+    Choice, Deadline, Key, Native, ParkStatus, Parker, Position, RawMutex, Wait, park, park_with,
+    unpark, unpark_all, unpark_requeue,
+};
 use pysync_testing::{together, watchdog};
 
 /// Data with no protection of its own: a race on it is what the sanitizer looks for.
@@ -313,4 +316,66 @@ fn stacks_come_and_go_under_late_wakes() {
             }
         });
     }
+}
+
+/// A lock of one byte whose waiters queue on a condition first, and are moved to the lock when they
+/// are notified: what a condition variable does. 0 free, 1 held, 2 held and threads may be parked.
+#[test]
+fn waiters_that_are_moved_to_a_lock_get_it() {
+    const THREADS: usize = 4;
+    const TURNS: usize = 5_000;
+    let _watchdog = watchdog();
+    let (lock, condition) = (AtomicU8::new(0), AtomicU8::new(0));
+    let (tokens, taken) = (Unprotected::new(0_usize), Unprotected::new(0_usize));
+    let acquire = || {
+        if lock.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            while lock.swap(2, Ordering::Acquire) != 0 {
+                park(&lock, 2, None, null_mut(), false);
+            }
+        }
+    };
+    let release = || {
+        if lock.compare_exchange(1, 0, Ordering::Release, Ordering::Relaxed).is_err() {
+            unpark(&lock, |_| lock.store(0, Ordering::Release));
+        }
+    };
+    let take = |timed: bool| {
+        acquire();
+        // SAFETY: the lock is held.
+        while unsafe { *tokens.get() } == 0 {
+            let deadline = Deadline::after(timed.then_some(Duration::from_micros(30)));
+            let wait =
+                Wait { deadline, park_arg: null_mut(), detach: false, position: Position::Back };
+            // SAFETY: no code reads the park arguments of either key.
+            unsafe { park_with::<Native>(Key::of(&condition), wait, || true, release) };
+            acquire();
+            // Others may be parked on the lock, and the word does not say so any more.
+            lock.store(2, Ordering::Relaxed);
+        }
+        // SAFETY: the lock is held.
+        unsafe {
+            *tokens.get() -= 1;
+            *taken.get() += 1;
+        }
+        release();
+    };
+    let give = || {
+        acquire();
+        // SAFETY: the lock is held.
+        unsafe { *tokens.get() += 1 };
+        // The lock is held, by us: all are moved, and it is marked.
+        let mark = |_| lock.store(2, Ordering::Relaxed);
+        // SAFETY: as above.
+        unsafe {
+            unpark_requeue(Key::of(&condition), |_| Some(Key::of(&lock)), |_| Choice::Requeue, mark)
+        };
+        release();
+    };
+    together(2 * THREADS, |index| {
+        for turn in 0..TURNS {
+            if index < THREADS { take((index + turn) % 3 == 0) } else { give() }
+        }
+    });
+    // SAFETY: the threads have ended.
+    assert_eq!(unsafe { (*tokens.get(), *taken.get()) }, (0, THREADS * TURNS));
 }

@@ -5,7 +5,7 @@
 //! | [`Parker`] | what one thread sleeps on, until a wakeup, a deadline or a signal |
 //! | [`futex`] | the kernel's wait and wake on a word, private or shared (Linux and Android) |
 //! | [`Deadline`] | a point on the monotonic clock at which a wait gives up, or never |
-//! | [`Spin`], [`Backoff`] | what a thread does before it parks |
+//! | [`spin`] | what a thread does before it parks: [`Spin`], [`Backoff`] and their limits |
 //! | [`Runtime`], [`Native`] | what a wait asks of the interpreter around it, and the answer of a program that has none |
 //! | [`LockFlags`], [`LockStatus`], [`ParkStatus`] | what a wait may do, and how it ended |
 //! | [`abort_on_unwind`] | the end of a process whose waiters can no longer be trusted |
@@ -32,7 +32,6 @@ compile_error!(
 compile_error!("`--cfg pysync_loom` and `--cfg pysync_shuttle` exclude each other");
 
 mod abort;
-mod backoff;
 mod clock;
 mod deadline;
 mod errno;
@@ -44,16 +43,15 @@ pub mod model;
 mod parker;
 pub mod primitive;
 mod runtime;
-mod spin;
+pub mod spin;
 mod status;
 pub mod trace;
 
 pub use abort::{AbortOnUnwind, abort, abort_on_unwind};
-pub use backoff::Backoff;
 pub use clock::monotonic_now;
 pub use deadline::Deadline;
 pub use errno::preserve_errno;
 pub use parker::Parker;
 pub use runtime::{Native, PendingCallError, Runtime, ThreadHooks, detached};
-pub use spin::{FAITHFUL, Spin, TIME_TO_BE_FAIR_NS};
+pub use spin::{Backoff, Spin, TIME_TO_BE_FAIR};
 pub use status::{LockFlags, LockStatus, NotLocked, ParkStatus};

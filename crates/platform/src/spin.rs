@@ -1,208 +1,426 @@
+//! How a thread waits for a taken lock before it parks. All of the policy and its limits are here.
+//!
+//! Four words: a *look* is a load of the lock's word. A *yield* is one `sched_yield`. A *pause* is
+//! one spin-loop hint to the processor. The *interval* is the number of yields from one look to
+//! the next.
+//!
+//! # A waiter of a mutex or a rwmutex: [`Spin`]
+//! 1. The wait begins. The waiter chooses its first interval by the table below. If that is 1, it
+//!    pauses 16 times. Then it looks.
+//! 2. A look finds the lock free: the waiter takes it. That is the caller's part, and so are all
+//!    looks.
+//! 3. A look finds a thread parked at the lock, and this waiter has not been woken yet: the waiter
+//!    parks at once.
+//! 4. Otherwise the waiter yields as often as its interval says and looks again. After each of
+//!    these looks the interval doubles, up to 40.
+//! 5. The waiter has yielded 40 times: it looks once more and parks.
+//! 6. The waiter is woken, is not handed the lock, and finds it taken: it goes on with step 4, with
+//!    400 yields to spend and the interval 40. Step 3 no longer applies to it.
+//! 7. After each yield the waiter reads the clock. If it is due (one millisecond after its wait
+//!    began) or at its deadline, it looks once more and parks.
+//!
+//! Each thread remembers one lock: the last one that it had to wait for, and the first interval of
+//! that wait.
+//!
+//! | this wait is | its first interval | its looks come after yields |
+//! |---|---|---|
+//! | the thread's first | 1 | 0, 1, 3, 7, 15, 31, 40 |
+//! | for the remembered lock | twice the remembered one, at most 40 | for 2: 0, 2, 6, 14, 30, 40; for 40: 0, 40 |
+//! | for another lock | half the remembered one, at least 1 | as above |
+//!
+//! The reasons:
+//! - A lock that two threads meet at by chance is free in a moment, so the first looks come early.
+//! - A lock that a thread waits for again and again is contended. Its holder does hundreds of short
+//!   sections in a row if others leave its cache line alone. So looks come late there.
+//! - A woken thread that parks again at once costs the holder another wake. So it yields first.
+//! - Only parked threads are handed a mutex, so a waiter parks when it is due.
+//! - One yield may last as long as another thread's time slice, so the clock is read after each.
+//!
+//! # A thread that loses a race: [`Backoff`]
+//! Some words are never locked for long: the count of readers, a sequence.
+//!
+//! | who | when | then |
+//! |---|---|---|
+//! | a reader of a rwmutex | its exchange fails, since another reader was quicker | [`pause`](Backoff::pause)s and tries again |
+//! | a reader or a writer of a sequence lock | a write is going on, or another writer was quicker | [`snooze`](Backoff::snooze)s and looks again |
+//!
+//! # What switches it off
+//! - `--cfg pysync_faithful`: threads wait as C's do. A waiter of a mutex yields 40 times without a
+//!   look, and parks again after a wake. A waiter of a rwmutex parks at once. A thread that loses a
+//!   race does not pause.
+//! - In a loom or shuttle model no thread spins: waiters park at once, so that models explore the
+//!   parking lot. A model counts as faithful too.
+//!
+//! The deviations D10, D11 and D13 in `docs/deviations.md` compare this with C.
+
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::primitive::yield_now;
-use crate::{Deadline, primitive};
+use crate::Deadline;
+use crate::primitive::{self, hint, yield_now};
 
-use crate::backoff::Backoff;
+const IS_MODEL: bool = cfg!(any(pysync_loom, pysync_shuttle));
 
-/// Whether locks wait just as C's do. Models do, but for the yields: they go straight to the
-/// parking lot, where the interesting part is.
-pub const FAITHFUL: bool = cfg!(any(pysync_loom, pysync_shuttle, pysync_faithful));
+/// Whether threads wait as C's do. Set by `--cfg pysync_faithful`, and in models.
+pub const FAITHFUL: bool = IS_MODEL || cfg!(pysync_faithful);
 
-/// A thread that has waited for longer than this, in nanoseconds, is handed the lock when it is
-/// unlocked, instead of having to win a race for it.
+/// A waiter that has waited for this long is due: an unlocker hands the mutex to it, so that it
+/// need not win a race. One millisecond.
 ///
 /// CPython: Python/lock.c:L22 TIME_TO_BE_FAIR_NS
-pub const TIME_TO_BE_FAIR_NS: u64 = 1_000_000;
+#[doc(alias = "TIME_TO_BE_FAIR_NS")]
+pub const TIME_TO_BE_FAIR: Duration = Duration::from_millis(1);
 
-/// How often a thread yields before it parks; in C, without a look at the word meanwhile.
+/// How many yields a waiter spends before it first parks.
 ///
 /// CPython: Python/lock.c:L28 MAX_SPIN_COUNT
-const MAX_SPIN_COUNT: u32 = 40;
+const YIELDS_BEFORE_PARK: u32 = if IS_MODEL { 0 } else { 40 };
 
-/// How often it does: in models, not at all.
-const SPIN_COUNT: u32 = if cfg!(any(pysync_loom, pysync_shuttle)) { 0 } else { MAX_SPIN_COUNT };
+/// How many yields a waiter spends between a wake and its next park.
+const YIELDS_AFTER_WAKE: u32 = 10 * YIELDS_BEFORE_PARK;
 
-/// How often a thread yields that was woken and found the mutex taken.
-const WOKEN_SPIN_COUNT: u32 = 10 * SPIN_COUNT;
+/// The longest interval, in yields from one look to the next.
+const LONGEST_INTERVAL: u32 = 40;
 
-/// Where a thread was held up, and the stride with which it began to wait.
-#[derive(Clone, Copy)]
-struct HoldUp {
-    lock: usize,
-    stride: u32,
+/// How many pauses a waiter makes that meets a lock by chance, and any thread the first time that it
+/// loses a race. They take as long as some dozens of uncontended operations, and save the transfer
+/// of a cache line.
+const FEWEST_PAUSES: u32 = 16;
+
+/// How many pauses a thread makes at most after it has lost one more race: some microseconds.
+const MOST_PAUSES: u32 = 128;
+
+/// What a waiter does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Next {
+    /// Look at the lock's word again: take the lock if it is free, and call [`Spin::wait`] if not.
+    LookAgain,
+    /// Announce a waiter in the lock's word, and park.
+    Park,
 }
 
-impl HoldUp {
-    /// The same lock again is one that is fought over: best left to whoever has its cache line,
-    /// for hundreds of short sections. Any other is likely to be free in a moment.
-    fn next(self, lock: usize) -> Self {
-        let stride = if lock == self.lock { 2 * self.stride } else { self.stride / 2 };
-        Self { lock, stride: stride.clamp(1, MAX_SPIN_COUNT) }
+/// One thread's wait for one lock, up to the point where it parks. The [module](self) tells the
+/// policy.
+///
+/// ```
+/// use pysync_platform::spin::Next;
+/// use pysync_platform::{Deadline, Spin, TIME_TO_BE_FAIR};
+/// use std::sync::atomic::{AtomicBool, Ordering::*};
+///
+/// /// Locks `locked`, and calls `park` while that takes long.
+/// fn lock(locked: &AtomicBool, park: impl Fn()) {
+///     if !locked.swap(true, Acquire) {
+///         return;
+///     }
+///     let due = Deadline::after(Some(TIME_TO_BE_FAIR));
+///     let mut spin = Spin::new(std::ptr::from_ref(locked).addr(), due, Deadline::NEVER);
+///     loop {
+///         if spin.wait(false) == Next::Park {
+///             park();
+///             spin.on_wake();
+///         }
+///         if !locked.load(Relaxed) && !locked.swap(true, Acquire) {
+///             return;
+///         }
+///     }
+/// }
+///
+/// let locked = AtomicBool::new(true);
+/// lock(&locked, || locked.store(false, Release));
+/// assert!(locked.into_inner());
+/// ```
+#[derive(Debug)]
+pub struct Spin {
+    /// The lock's address.
+    lock: usize,
+    /// When the waiter stops yielding, and parks.
+    give_up_at: Deadline,
+    yields_left: u32,
+    /// How many yields from this look to the next; 0 before the wait has begun.
+    interval: u32,
+    was_woken: bool,
+}
+
+impl Spin {
+    /// A wait for the lock at the address `lock`. Nothing is done before the first
+    /// [`wait`](Self::wait).
+    ///
+    /// The waiter stops yielding at the earlier of two times: `due` is when an unlocker would hand
+    /// it the lock ([`TIME_TO_BE_FAIR`] from now), `deadline` is when it gives up.
+    pub fn new(lock: usize, due: Deadline, deadline: Deadline) -> Self {
+        Self {
+            lock,
+            give_up_at: due.min(deadline),
+            yields_left: YIELDS_BEFORE_PARK,
+            interval: 0,
+            was_woken: false,
+        }
     }
 
-    /// Whether thread and lock have met by chance, as far as is known.
-    fn is_by_chance(self) -> bool {
-        self.stride == 1
+    /// Waits for a moment after a look that has found the lock taken, and says what to do then.
+    /// `has_parked`: the look has found a thread parked at the lock.
+    ///
+    /// The first call begins the wait and does not yield. Each further call yields up to 40 times
+    /// and reads the clock after each yield, or says at once that it is time to park.
+    pub fn wait(&mut self, has_parked: bool) -> Next {
+        self.wait_with(has_parked, yield_now)
     }
+
+    fn wait_with(&mut self, has_parked: bool, yield_once: impl FnMut()) -> Next {
+        if self.interval == 0 {
+            self.begin();
+            return Next::LookAgain;
+        }
+        // A lock at which a thread has parked is held for long, as a rule, and its queue is fair.
+        if self.yields_left == 0 || (has_parked && !self.was_woken) {
+            return Next::Park;
+        }
+        self.yield_until_next_look(yield_once);
+        self.interval = LONGEST_INTERVAL.min(2 * self.interval);
+        Next::LookAgain
+    }
+
+    /// To be called after a park that an unlocker has ended without a hand-off. Another thread may
+    /// have been quicker, so the waiter has yields to spend again.
+    pub fn on_wake(&mut self) {
+        // Deviation D10: C's waiter parks again at once, which costs the holder another wake.
+        if !FAITHFUL {
+            self.was_woken = true;
+            self.yields_left = YIELDS_AFTER_WAKE;
+            self.interval = LONGEST_INTERVAL;
+        }
+    }
+
+    fn begin(&mut self) {
+        // Deviation D10: C's waiter does not look before it has yielded 40 times.
+        if FAITHFUL {
+            self.interval = LONGEST_INTERVAL;
+            return;
+        }
+        let contention = LAST.with(Cell::get).then_at(self.lock);
+        LAST.with(|last| last.set(contention));
+        self.interval = contention.interval;
+        if contention.is_first_meeting() {
+            // The holder is about to unlock. More pauses would keep a processor busy that the
+            // holder may need.
+            Backoff::new().pause();
+        }
+    }
+
+    fn yield_until_next_look(&mut self, mut yield_once: impl FnMut()) {
+        for _ in 0..self.interval.min(self.yields_left) {
+            yield_once();
+            self.yields_left -= 1;
+            if !FAITHFUL && self.give_up_at.has_passed() {
+                self.yields_left = 0;
+                return;
+            }
+        }
+    }
+}
+
+/// The lock that a thread has last waited for, and the first interval of that wait.
+#[derive(Clone, Copy)]
+struct Contention {
+    lock: usize,
+    interval: u32,
 }
 
 primitive::thread_local! {
-    static LAST: Cell<HoldUp> = Cell::new(HoldUp { lock: 0, stride: 1 })
+    static LAST: Cell<Contention> = Cell::new(Contention { lock: 0, interval: 1 })
 }
 
-/// What a thread does about a locked word before it parks.
-pub struct Spin<const FAITHFUL: bool> {
-    yields_left: u32,
-    /// How many of them from one look at the word to the next.
-    stride: u32,
-    before_look: u32,
-    woken: bool,
-    /// When it sleeps at once: as soon as it is due, since only sleepers are handed a mutex.
-    until: Deadline,
+impl Contention {
+    /// The same for the thread's next wait, which is at `lock`.
+    fn then_at(self, lock: usize) -> Self {
+        let interval = if lock == self.lock { 2 * self.interval } else { self.interval / 2 };
+        Self { lock, interval: interval.clamp(1, LONGEST_INTERVAL) }
+    }
+
+    /// Whether thread and lock have met by chance, as far as the thread remembers.
+    fn is_first_meeting(self) -> bool {
+        self.interval == 1
+    }
 }
 
-impl<const FAITHFUL: bool> Spin<FAITHFUL> {
-    /// Begins a wait for the lock of that address. It may be free by now.
-    pub fn new(lock: usize, now: u64, deadline: Deadline) -> Self {
-        // Deviation D10: C leaves each lock alone for all of its yields.
-        let stride = if FAITHFUL {
-            MAX_SPIN_COUNT
-        } else {
-            let hold_up = LAST.with(Cell::get).next(lock);
-            LAST.with(|cell| cell.set(hold_up));
-            // Then whoever has it is about to leave. Who pauses more often keeps a processor that
-            // others may need to get there.
-            if hold_up.is_by_chance() {
-                Backoff::new().stand_back();
-            }
-            hold_up.stride
-        };
-        Self {
-            yields_left: SPIN_COUNT,
-            stride,
-            before_look: stride,
-            woken: false,
-            until: deadline.min(Deadline::at(now, Some(Duration::from_nanos(TIME_TO_BE_FAIR_NS)))),
-        }
+/// How a thread lets others get on with a word that is never locked for long. The count begins anew
+/// with each `Backoff`.
+///
+/// ```
+/// use pysync_platform::Backoff;
+/// use std::sync::atomic::{AtomicU32, Ordering::*};
+///
+/// let count = AtomicU32::new(0);
+/// let (mut seen, mut backoff) = (0, Backoff::new());
+/// while count.compare_exchange(seen, seen + 1, AcqRel, Relaxed).is_err() {
+///     backoff.pause();
+///     seen = count.load(Relaxed);
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Backoff {
+    /// How many the next time.
+    pauses: u32,
+}
+
+impl Backoff {
+    /// Begins with the fewest pauses.
+    pub const fn new() -> Self {
+        Self { pauses: FEWEST_PAUSES }
     }
 
-    /// Whether to yield once more rather than to park.
-    pub fn is_worthwhile(&self, has_parked: bool) -> bool {
-        // Somebody has parked: then the lock is slow, as a rule, and the queue is fair.
-        self.yields_left > 0 && (self.woken || !has_parked)
-    }
-
-    /// Yields; true if it is time to look at the word again.
-    pub fn step(&mut self) -> bool {
-        yield_now();
-        self.yields_left -= 1;
-        self.before_look -= 1;
-        // One yield may take as long as all of them: another thread's time slice.
-        if !FAITHFUL && self.until.has_passed() {
-            self.yields_left = 0;
-        }
-        if self.before_look > 0 && self.yields_left > 0 {
-            return false;
-        }
-        self.stride = MAX_SPIN_COUNT.min(2 * self.stride);
-        self.before_look = self.stride;
-        true
-    }
-
-    /// A wake that was no hand-off: somebody else may have been quicker.
-    pub fn woken(&mut self) {
-        // Deviation D10: to sleep again at once would cost the holder another wake, for a lock
-        // that changes hands meanwhile.
+    /// Pauses after a lost race: 16 times, then 32, 64, 128, and 128 from then on. With
+    /// `--cfg pysync_faithful` and in models, returns at once.
+    pub fn pause(&mut self) {
+        // Deviation D13: C's thread tries again at once.
         if !FAITHFUL {
-            self.woken = true;
-            self.yields_left = WOKEN_SPIN_COUNT;
-            self.stride = MAX_SPIN_COUNT;
-            self.before_look = MAX_SPIN_COUNT;
+            (0..self.pauses).for_each(|_| hint::spin_loop());
+            self.pauses = MOST_PAUSES.min(2 * self.pauses);
+        }
+    }
+
+    /// Waits while another thread ends something short: 16, 32 and 64 pauses, then one yield each
+    /// time. With `--cfg pysync_faithful` and in models, yields each time.
+    pub fn snooze(&mut self) {
+        // Deviation D13: C's thread yields each time.
+        if FAITHFUL || self.pauses == MOST_PAUSES {
+            yield_now();
+        } else {
+            self.pause();
         }
     }
 }
 
-#[cfg(all(test, not(any(pysync_loom, pysync_shuttle, pysync_faithful))))]
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(all(test, not(any(pysync_loom, pysync_shuttle))))]
 mod tests {
     use super::*;
 
-    /// After how many yields each look comes.
-    fn looks<const FAITHFUL: bool>(mut spin: Spin<FAITHFUL>, has_parked: bool) -> Vec<u32> {
+    const LOCK: usize = 8;
+    const ELSEWHERE: Contention = Contention { lock: 0, interval: 1 };
+
+    /// After how many yields each look comes, until the waiter parks.
+    fn looks(mut spin: Spin, has_parked: bool) -> Vec<u32> {
         let (mut yields, mut looks) = (0, Vec::new());
-        while spin.is_worthwhile(has_parked) {
-            yields += 1;
-            if spin.step() {
-                looks.push(yields);
-            }
+        while spin.wait_with(has_parked, || yields += 1) == Next::LookAgain {
+            looks.push(yields);
         }
         assert_eq!(looks.last().copied().unwrap_or(0), yields, "it parks without a last look");
         looks
     }
 
-    /// Without the limit of time, which the tests set for themselves.
-    fn begun<const FAITHFUL: bool>(last: HoldUp) -> Spin<FAITHFUL> {
+    /// A wait of a thread that remembers `last`, without the limit of a millisecond.
+    fn begun(last: Contention) -> Spin {
         LAST.with(|cell| cell.set(last));
-        Spin { until: Deadline::NEVER, ..Spin::new(8, 0, Deadline::NEVER) }
+        Spin::new(LOCK, Deadline::NEVER, Deadline::NEVER)
     }
 
-    fn woken<const FAITHFUL: bool>() -> Spin<FAITHFUL> {
-        let mut spin = Spin { yields_left: 0, ..begun(HoldUp { lock: 0, stride: 1 }) };
-        spin.woken();
+    /// The wait of a thread that has parked once and was woken.
+    fn woken() -> Spin {
+        let mut spin = begun(ELSEWHERE);
+        while spin.wait(false) != Next::Park {}
+        spin.on_wake();
         spin
     }
 
     #[test]
-    fn a_wait_yields_forty_times_and_looks_half_as_often_each_time_unless_somebody_has_parked() {
-        let elsewhere = HoldUp { lock: 0, stride: 1 };
-        assert_eq!(looks(begun::<false>(elsewhere), false), [1, 3, 7, 15, 31, 40]);
-        assert_eq!(looks(begun::<false>(elsewhere), true), []);
-        assert_eq!(looks(begun::<true>(elsewhere), false), [40]);
-        assert_eq!(looks(begun::<true>(elsewhere), true), []);
+    fn making_a_spin_does_nothing() {
+        let _spin = begun(ELSEWHERE);
+        assert_eq!(LAST.with(Cell::get).lock, ELSEWHERE.lock);
     }
 
     #[test]
-    fn a_lock_that_is_fought_over_is_left_alone_for_longer_each_time() {
-        let mut last = HoldUp { lock: 0, stride: 1 };
-        let strides = [8, 8, 8, 8, 8, 8, 8, 8, 16, 24, 24, 8, 8, 16].map(|lock| {
-            last = last.next(lock);
-            last.stride
+    #[cfg(not(pysync_faithful))]
+    fn a_wait_yields_forty_times_and_looks_half_as_often_each_time() {
+        assert_eq!(looks(begun(ELSEWHERE), false), [0, 1, 3, 7, 15, 31, 40]);
+    }
+
+    #[test]
+    #[cfg(pysync_faithful)]
+    fn a_faithful_wait_yields_forty_times_without_a_look() {
+        assert_eq!(looks(begun(ELSEWHERE), false), [0, 40]);
+        assert_eq!(looks(begun(Contention { lock: LOCK, interval: 1 }), false), [0, 40]);
+    }
+
+    #[test]
+    fn a_waiter_parks_without_a_yield_where_another_has_parked() {
+        assert_eq!(looks(begun(ELSEWHERE), true), [0]);
+    }
+
+    #[test]
+    fn a_contended_lock_is_left_alone_for_longer_each_time() {
+        let mut last = ELSEWHERE;
+        let intervals = [8, 8, 8, 8, 8, 8, 8, 8, 16, 24, 24, 8, 8, 16].map(|lock| {
+            last = last.then_at(lock);
+            last.interval
         });
-        assert_eq!(strides, [1, 2, 4, 8, 16, 32, 40, 40, 20, 10, 20, 10, 20, 10]);
-        assert!(!last.is_by_chance());
-        assert!((1..5).fold(last, |last, lock| last.next(lock)).is_by_chance());
-        assert_eq!(looks(begun::<false>(HoldUp { lock: 8, stride: 1 }), false), [2, 6, 14, 30, 40]);
-        // And the next wait knows of it.
-        assert_eq!(LAST.with(Cell::get).stride, 2);
-        assert_eq!(looks(begun::<false>(HoldUp { lock: 8, stride: 40 }), false), [40]);
+        assert_eq!(intervals, [1, 2, 4, 8, 16, 32, 40, 40, 20, 10, 20, 10, 20, 10]);
+        assert!(!last.is_first_meeting());
+        assert!((1..5).fold(last, |last, lock| last.then_at(lock)).is_first_meeting());
     }
 
     #[test]
-    fn who_was_woken_spins_again() {
+    #[cfg(not(pysync_faithful))]
+    fn a_wait_begins_from_the_last_one_and_is_remembered() {
+        let again = Contention { lock: LOCK, interval: 1 };
+        assert_eq!(looks(begun(again), false), [0, 2, 6, 14, 30, 40]);
+        let remembered = LAST.with(Cell::get);
+        assert_eq!((remembered.lock, remembered.interval), (LOCK, 2));
+        assert_eq!(looks(begun(Contention { lock: LOCK, interval: 40 }), false), [0, 40]);
+    }
+
+    #[test]
+    #[cfg(not(pysync_faithful))]
+    fn a_woken_waiter_yields_again_and_looks_seldom() {
         let every_forty: Vec<u32> = (1..=10).map(|n| 40 * n).collect();
-        assert_eq!(looks(woken::<false>(), true), every_forty);
-        assert_eq!(looks(woken::<false>(), false), every_forty);
-        assert_eq!(looks(woken::<true>(), false), []);
+        assert_eq!(looks(woken(), true), every_forty);
+        assert_eq!(looks(woken(), false), every_forty);
     }
 
     #[test]
-    fn once_it_is_late_a_wait_looks_and_spins_no_more() {
-        let until = Deadline::at(0, Some(Duration::ZERO));
-        let fought_over = HoldUp { lock: 8, stride: 40 };
-        assert_eq!(looks(Spin { until, ..woken::<false>() }, true), [1]);
-        assert_eq!(looks(Spin { until, ..begun::<false>(fought_over) }, false), [1]);
-        assert_eq!(looks(Spin { until, ..begun::<true>(fought_over) }, false), [40]);
+    #[cfg(pysync_faithful)]
+    fn a_faithful_waiter_that_was_woken_parks_again_at_once() {
+        assert_eq!(looks(woken(), false), []);
+        assert_eq!(looks(woken(), true), []);
     }
 
     #[test]
-    fn a_wait_is_late_when_it_is_due_or_at_its_deadline() {
-        let late_after = |now, nanos: Option<u64>| {
-            let deadline = Deadline::at(now, nanos.map(Duration::from_nanos));
-            Spin::<false>::new(8, now, deadline).until.as_nanos() - now
+    fn a_late_wait_yields_once_and_looks_once_more() {
+        let late = |spin| Spin { give_up_at: Deadline::NOW, ..spin };
+        let contended = Contention { lock: LOCK, interval: 40 };
+        if FAITHFUL {
+            assert_eq!(looks(late(begun(contended)), false), [0, 40]);
+        } else {
+            assert_eq!(looks(late(begun(contended)), false), [0, 1]);
+            assert_eq!(looks(late(begun(ELSEWHERE)), false), [0, 1]);
+            assert_eq!(looks(late(woken()), true), [1]);
+        }
+    }
+
+    #[test]
+    fn a_wait_gives_up_when_it_is_due_or_at_its_deadline() {
+        let at = |nanos| Deadline::at(5, Some(Duration::from_nanos(nanos)));
+        let due = at(1_000_000);
+        assert_eq!(Spin::new(LOCK, due, Deadline::NEVER).give_up_at, due);
+        assert_eq!(Spin::new(LOCK, due, at(2_000_000)).give_up_at, due);
+        assert_eq!(Spin::new(LOCK, due, at(7)).give_up_at, at(7));
+    }
+
+    #[test]
+    #[cfg(not(pysync_faithful))]
+    fn each_pause_is_twice_as_long_up_to_a_limit() {
+        let mut backoff = Backoff::new();
+        let mut pauses = || {
+            let pauses = backoff.pauses;
+            backoff.pause();
+            pauses
         };
-        assert_eq!(late_after(5, None), TIME_TO_BE_FAIR_NS);
-        assert_eq!(late_after(5, Some(2 * TIME_TO_BE_FAIR_NS)), TIME_TO_BE_FAIR_NS);
-        assert_eq!(late_after(5, Some(7)), 7);
+        assert_eq!([pauses(), pauses(), pauses(), pauses(), pauses()], [16, 32, 64, 128, 128]);
     }
 }

@@ -1,9 +1,13 @@
 //! What the tests of pysync share. No test sleeps or asserts on a tight time; each waits for an
 //! event or a state, and a watchdog ends a wait that has no end.
+//!
+//! Under `--cfg pysync_loom` and `--cfg pysync_shuttle` there is `model`, by which all models run.
 
 #[cfg(unix)]
 mod fork;
 mod misuse;
+#[cfg(any(pysync_loom, pysync_shuttle))]
+pub mod model;
 #[cfg(unix)]
 mod signal;
 mod sleeper;

@@ -47,7 +47,7 @@ void run_threads(int n, body *f, void *arg);
 pthread_t start_thread(body *f, void *arg);
 void join_thread(pthread_t thread);
 
-// Yields until the byte or word says that somebody is parked.
+// Yields until the byte or word says that a thread is parked.
 void wait_for_parked_byte(const uint8_t *bits);
 
 // Sends the thread a signal whose handler does nothing, and yields.

@@ -19,7 +19,7 @@ main(int argc, char **argv)
             host_attach();
             tests[i].run();
             host_detach();
-            // Nobody stays detached, and nobody attaches twice.
+            // No thread stays detached, and none attaches twice.
             CHECK(atomic_load(&detached) == atomic_load(&attached));
             return 0;
         }

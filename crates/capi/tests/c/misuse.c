@@ -19,7 +19,7 @@ test_fatal_raw_unlock(void)
     _PyRawMutex_UnlockSlow(&m);
 }
 
-// The word while an unlocker takes a waiter off the list: locked, and nobody else's to unlock.
+// The word while an unlocker takes a waiter off the list: locked, and no other thread may unlock it.
 void
 test_fatal_raw_unlock_twice_at_once(void)
 {

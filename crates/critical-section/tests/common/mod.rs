@@ -79,7 +79,7 @@ pub(crate) fn calls_to_detach() -> usize {
 #[derive(Clone, Copy)]
 pub(crate) struct State(*const ThreadState);
 
-// SAFETY: whoever calls `of` sees to it that the state lasts; what can be called is atomic.
+// SAFETY: callers of `of` see to it that the state lasts; what can be called is atomic.
 unsafe impl Send for State {}
 // SAFETY: as above.
 unsafe impl Sync for State {}
@@ -118,7 +118,7 @@ impl Plain {
     /// # Safety
     /// The innermost section holds the mutex that guards the number.
     pub(crate) unsafe fn add_one(&self) {
-        // SAFETY: by contract, nobody else is here.
+        // SAFETY: by contract, no other thread is here.
         unsafe {
             let value = self.0.get().read_volatile();
             self.0.get().write_volatile(value + 1);

@@ -2,7 +2,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::mem::MaybeUninit;
 
-use pysync_platform::primitive::{UnsafeCell, const_fn};
+use pysync_platform::primitive::StaticCell;
+use pysync_platform::{Native, Runtime};
 
 use crate::OnceFlag;
 
@@ -24,7 +25,16 @@ use crate::OnceFlag;
 pub struct OnceCell<T> {
     once: OnceFlag,
     // Initialised once `once` is.
-    value: UnsafeCell<MaybeUninit<T>>,
+    value: StaticCell<Slot<T>>,
+}
+
+/// Room for a value.
+struct Slot<T>(MaybeUninit<T>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(MaybeUninit::uninit())
+    }
 }
 
 // SAFETY: written under the once flag, then only shared; whoever initialises sends the value to
@@ -32,11 +42,9 @@ pub struct OnceCell<T> {
 unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
 
 impl<T> OnceCell<T> {
-    const_fn! {
-        /// An empty cell.
-        pub const fn new() -> Self {
-            Self { once: OnceFlag::new(), value: UnsafeCell::new(MaybeUninit::uninit()) }
-        }
+    /// An empty cell.
+    pub const fn new() -> Self {
+        Self { once: OnceFlag::new(), value: StaticCell::new(Slot(MaybeUninit::uninit())) }
     }
 
     /// The value, if there is one. Never blocks.
@@ -45,7 +53,7 @@ impl<T> OnceCell<T> {
         // SAFETY: initialised, and from then on nobody writes while the cell is shared.
         self.once
             .is_initialized()
-            .then(|| self.value.with(|value| unsafe { (*value).assume_init_ref() }))
+            .then(|| self.value.with(|value| unsafe { (*value).0.assume_init_ref() }))
     }
 
     /// The value, if there is one.
@@ -53,7 +61,7 @@ impl<T> OnceCell<T> {
         // SAFETY: initialised, and the cell is ours alone.
         self.once
             .is_initialized()
-            .then(|| self.value.with_mut(|value| unsafe { (*value).assume_init_mut() }))
+            .then(|| self.value.with_mut(|value| unsafe { (*value).0.assume_init_mut() }))
     }
 
     /// Fills the cell. Blocks while another thread is trying to.
@@ -73,7 +81,16 @@ impl<T> OnceCell<T> {
     /// forever.
     #[inline]
     pub fn get_or_init(&self, f: impl FnOnce() -> T) -> &T {
-        match self.get_or_try_init(|| Ok::<T, Infallible>(f())) {
+        self.get_or_init_in::<Native>(f)
+    }
+
+    /// [`get_or_init`](Self::get_or_init) in another runtime, whose threads wait.
+    ///
+    /// # Panics
+    /// As for [`get_or_init`](Self::get_or_init).
+    #[inline]
+    pub fn get_or_init_in<R: Runtime>(&self, f: impl FnOnce() -> T) -> &T {
+        match self.get_or_try_init_in::<R, _>(|| Ok::<T, Infallible>(f())) {
             Ok(value) => value,
             Err(never) => match never {},
         }
@@ -88,18 +105,33 @@ impl<T> OnceCell<T> {
     /// As for [`get_or_init`](Self::get_or_init).
     #[inline]
     pub fn get_or_try_init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        self.get_or_try_init_in::<Native, E>(f)
+    }
+
+    /// [`get_or_try_init`](Self::get_or_try_init) in another runtime, whose threads wait.
+    ///
+    /// # Errors
+    /// As for [`get_or_try_init`](Self::get_or_try_init).
+    ///
+    /// # Panics
+    /// As for [`get_or_init`](Self::get_or_init).
+    #[inline]
+    pub fn get_or_try_init_in<R: Runtime, E>(
+        &self,
+        f: impl FnOnce() -> Result<T, E>,
+    ) -> Result<&T, E> {
         match self.get() {
             Some(value) => Ok(value),
-            None => self.init(f),
+            None => self.init::<R, E>(f),
         }
     }
 
     #[cold]
-    fn init<E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
-        self.once.call_once(|| {
+    fn init<R: Runtime, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
+        self.once.call_once_in::<R, E>(|| {
             let value = f()?;
             // SAFETY: nobody reads before the flag says so, and the flag lets in one at a time.
-            self.value.with_mut(|slot| unsafe { (*slot).write(value) });
+            self.value.with_mut(|slot| unsafe { (*slot).0.write(value) });
             Ok(())
         })?;
         Ok(self.get().expect("initialised just now"))
@@ -127,7 +159,7 @@ impl<T> OnceCell<T> {
         // The value is moved out, so that dropping `self` must find the cell empty.
         self.once = OnceFlag::new();
         // SAFETY: initialised, and not dropped twice thanks to the line above.
-        full.then(|| self.value.with(|value| unsafe { (*value).assume_init_read() }))
+        full.then(|| self.value.with(|value| unsafe { (*value).0.assume_init_read() }))
     }
 }
 
@@ -140,9 +172,19 @@ impl<T> Drop for OnceCell<T> {
     }
 }
 
+/// An empty cell; in a loom model its state is made at once, and not at its first use.
 impl<T> Default for OnceCell<T> {
     fn default() -> Self {
-        Self::new()
+        Self { once: OnceFlag::default(), value: StaticCell::default() }
+    }
+}
+
+/// A cell with a value in it.
+impl<T> From<T> for OnceCell<T> {
+    fn from(value: T) -> Self {
+        let cell = Self::default();
+        cell.get_or_init(|| value);
+        cell
     }
 }
 

@@ -1,57 +1,49 @@
-//! The locks as `lock_api` wants them.
+//! The locks as `lock_api` wants them, for one runtime each.
 
-#[cfg(pysync_loom)]
+use std::fmt;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use lock_api::{GuardSend, RawMutexTimed};
-#[cfg(pysync_loom)]
-use pysync_platform::primitive::checker::lazy_static::Lazy;
+use lock_api::GuardSend;
+use pysync_platform::{Deadline, Native, Runtime};
 
 use crate::{LockFlags, LockStatus};
 
-/// `lock_api` builds locks in const contexts, which models cannot: theirs are made on first use.
-///
-/// For loom that must be seen to come before every other use, so the lock is one of its lazy
-/// statics, found by the address of the adapter: what a model moves must not be locked.
+/// A newtype around a lock, for guards whose threads wait as those of one runtime.
 macro_rules! adapter {
     ($(#[$meta:meta])* $name:ident($lock:ty)) => {
         $(#[$meta])*
-        #[derive(Debug)]
         #[repr(transparent)]
-        pub struct $name(
-            #[cfg(not(any(pysync_loom, pysync_shuttle)))] $lock,
-            #[cfg(pysync_loom)] Lazy<$lock>,
-            #[cfg(all(pysync_shuttle, not(pysync_loom)))] once_cell::sync::OnceCell<$lock>,
-        );
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self::new()
-            }
+        pub struct $name<R = Native> {
+            lock: $lock,
+            runtime: PhantomData<fn() -> R>,
         }
 
-        impl $name {
-            pub(super) const fn new() -> Self {
-                #[cfg(not(any(pysync_loom, pysync_shuttle)))]
-                return Self(<$lock>::new());
-                #[cfg(pysync_loom)]
-                return Self(Lazy { init: <$lock>::new, _p: PhantomData });
-                #[cfg(all(pysync_shuttle, not(pysync_loom)))]
-                return Self(once_cell::sync::OnceCell::new());
+        impl<R> $name<R> {
+            /// An unlocked one.
+            #[inline]
+            pub const fn new() -> Self {
+                Self { lock: <$lock>::new(), runtime: PhantomData }
             }
 
             /// The lock itself, for its `after_fork` above all.
             #[inline]
-            pub fn get(&self) -> &$lock {
-                #[cfg(not(any(pysync_loom, pysync_shuttle)))]
-                return &self.0;
-                // SAFETY: loom asks for a static, but needs its address and constructor only
-                // now; what it returns lives as long as the execution, and so longer than we.
-                #[cfg(pysync_loom)]
-                return unsafe { &*(&raw const self.0) }.get();
-                #[cfg(all(pysync_shuttle, not(pysync_loom)))]
-                return self.0.get_or_init(<$lock>::new);
+            pub const fn get(&self) -> &$lock {
+                &self.lock
+            }
+        }
+
+        /// In a loom model, the lock is made at once, and not at its first use: see
+        /// [`Zeroed`](pysync_platform::primitive::Zeroed).
+        impl<R> Default for $name<R> {
+            fn default() -> Self {
+                Self { lock: <$lock>::default(), runtime: PhantomData }
+            }
+        }
+
+        impl<R> fmt::Debug for $name<R> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.lock.fmt(f)
             }
         }
     };
@@ -59,108 +51,165 @@ macro_rules! adapter {
 
 adapter! {
     /// [`crate::Mutex`] for `lock_api`.
-    RawMutex(crate::Mutex)
+    Mutex(crate::Mutex)
 }
 
 adapter! {
     /// [`crate::RwMutex`] for `lock_api`.
-    RawRwLock(crate::RwMutex)
+    RwLock(crate::RwMutex)
 }
 
-adapter! {
-    /// [`crate::RecursiveMutex`], for [`ReentrantMutex`](super::ReentrantMutex).
-    RawReentrantMutex(crate::RecursiveMutex)
+/// How long it is until `deadline`; zero once it has come.
+pub(super) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+// What `lock_api` 0.4 and 0.5 both ask for. Nothing here unwinds once it has locked, and a wait with
+// neither a limit nor a flag that could end it ends with the lock.
+impl<R: Runtime> Mutex<R> {
+    #[inline]
+    pub(super) fn acquire(&self) {
+        if !self.lock.lock_fast() {
+            let acquired = self.acquire_before(Deadline::NEVER);
+            debug_assert!(acquired);
+        }
+    }
+
+    /// Zero is an attempt, which reads no clock.
+    pub(super) fn acquire_within(&self, timeout: Duration) -> bool {
+        self.lock.try_lock()
+            || !timeout.is_zero() && self.acquire_before(Deadline::after(Some(timeout)))
+    }
+
+    #[cold]
+    fn acquire_before(&self, deadline: Deadline) -> bool {
+        self.lock.lock_in::<R>(deadline, LockFlags::DETACH) == LockStatus::Acquired
+    }
+
+    #[inline]
+    pub(super) fn release(&self) {
+        if self.lock.try_unlock().is_err() {
+            not_locked::<R>("guarded::Mutex");
+        }
+    }
+}
+
+impl<R: Runtime> RwLock<R> {
+    #[inline]
+    pub(super) fn acquire_shared(&self) {
+        self.lock.read_lock_in::<R>();
+    }
+
+    #[inline]
+    pub(super) fn acquire_exclusive(&self) {
+        self.lock.write_lock_in::<R>();
+    }
+
+    #[inline]
+    pub(super) fn release_shared(&self) {
+        if self.lock.try_read_unlock().is_err() {
+            not_locked::<R>("guarded::RwLock");
+        }
+    }
+
+    #[inline]
+    pub(super) fn release_exclusive(&self) {
+        if self.lock.try_write_unlock().is_err() {
+            not_locked::<R>("guarded::RwLock");
+        }
+    }
+}
+
+/// A guard was alive while its lock was reset, against the contract of `after_fork`.
+#[cold]
+fn not_locked<R: Runtime>(function: &'static str) -> ! {
+    R::fatal_error(function, "a guard unlocks what is not locked")
 }
 
 // SAFETY: the mutex excludes, and may be unlocked by any thread, moved and dropped while locked.
-// Nothing in it unwinds once it has locked.
-unsafe impl lock_api::RawMutex for RawMutex {
+unsafe impl<R: Runtime> lock_api::RawMutex for Mutex<R> {
+    #[allow(clippy::declare_interior_mutable_const)] // It is what `lock_api` wants.
     const INIT: Self = Self::new();
-    type Guard = GuardSend;
+    type GuardMarker = GuardSend;
 
     #[inline]
-    fn lock(&self) -> GuardSend {
-        self.get().lock();
-        GuardSend::new()
+    fn lock(&self) {
+        self.acquire();
     }
 
     #[inline]
-    fn try_lock(&self) -> Option<GuardSend> {
-        self.get().try_lock().then_some(GuardSend::new())
+    fn try_lock(&self) -> bool {
+        self.lock.try_lock()
     }
 
     #[inline]
-    unsafe fn unlock(&self, _: GuardSend) {
-        self.get().unlock();
+    unsafe fn unlock(&self) {
+        self.release();
     }
 
     #[inline]
     fn is_locked(&self) -> bool {
-        self.get().is_locked()
+        self.lock.is_locked()
     }
 }
 
 // SAFETY: as above; a failed attempt leaves nothing locked.
-unsafe impl RawMutexTimed for RawMutex {
+unsafe impl<R: Runtime> lock_api::RawMutexTimed for Mutex<R> {
     type Duration = Duration;
     type Instant = Instant;
 
-    fn try_lock_for(&self, timeout: Duration) -> Option<GuardSend> {
-        let status = self.get().lock_timed(Some(timeout), LockFlags::DETACH);
-        (status == LockStatus::Acquired).then_some(GuardSend::new())
+    fn try_lock_for(&self, timeout: Duration) -> bool {
+        self.acquire_within(timeout)
     }
 
-    fn try_lock_until(&self, deadline: Instant) -> Option<GuardSend> {
-        self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
+    fn try_lock_until(&self, deadline: Instant) -> bool {
+        self.acquire_within(left(deadline))
     }
 }
 
-// SAFETY: writers exclude everybody, readers exclude writers; any thread may unlock, and nothing
-// unwinds once it has locked.
-unsafe impl lock_api::RawRwLock for RawRwLock {
+// SAFETY: writers exclude everybody, readers exclude writers; any thread may unlock.
+unsafe impl<R: Runtime> lock_api::RawRwLock for RwLock<R> {
+    #[allow(clippy::declare_interior_mutable_const)] // It is what `lock_api` wants.
     const INIT: Self = Self::new();
-    type SharedGuard = GuardSend;
-    type ExclusiveGuard = GuardSend;
+    type GuardMarker = GuardSend;
 
     #[inline]
-    fn lock_shared(&self) -> GuardSend {
-        self.get().read_lock();
-        GuardSend::new()
+    fn lock_shared(&self) {
+        self.acquire_shared();
     }
 
     #[inline]
-    fn try_lock_shared(&self) -> Option<GuardSend> {
-        self.get().try_read_lock().then_some(GuardSend::new())
+    fn try_lock_shared(&self) -> bool {
+        self.lock.try_read_lock()
     }
 
     #[inline]
-    unsafe fn unlock_shared(&self, _: GuardSend) {
-        self.get().read_unlock();
+    unsafe fn unlock_shared(&self) {
+        self.release_shared();
     }
 
     #[inline]
-    fn lock_exclusive(&self) -> GuardSend {
-        self.get().write_lock();
-        GuardSend::new()
+    fn lock_exclusive(&self) {
+        self.acquire_exclusive();
     }
 
     #[inline]
-    fn try_lock_exclusive(&self) -> Option<GuardSend> {
-        self.get().try_write_lock().then_some(GuardSend::new())
+    fn try_lock_exclusive(&self) -> bool {
+        self.lock.try_write_lock()
     }
 
     #[inline]
-    unsafe fn unlock_exclusive(&self, _: GuardSend) {
-        self.get().write_unlock();
+    unsafe fn unlock_exclusive(&self) {
+        self.release_exclusive();
     }
 
     #[inline]
     fn is_locked(&self) -> bool {
-        self.get().is_locked()
+        self.lock.is_locked()
     }
 
     #[inline]
     fn is_locked_exclusive(&self) -> bool {
-        self.get().is_write_locked()
+        self.lock.is_write_locked()
     }
 }

@@ -3,10 +3,47 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-use pysync_platform::Native;
+use pysync_platform::{Deadline, Native, PendingCallError, Runtime};
 
-use super::raw::RawReentrantMutex;
-use crate::{LockFlags, LockStatus};
+use super::raw::left;
+use crate::{LockFlags, LockStatus, RecursiveMutex};
+
+/// A [`ReentrantMutexIn`] whose waiting threads are those of [`Native`].
+pub type ReentrantMutex<T> = ReentrantMutexIn<Native, T>;
+/// The guard of a [`ReentrantMutex`].
+pub type ReentrantMutexGuard<'a, T> = ReentrantMutexGuardIn<'a, Native, T>;
+
+/// `R`, but for its thread idents, which are `Native`'s. A runtime may say the same ident of two
+/// threads, which is wrong but safe, and two threads must not get at a value on its word.
+struct Counted<R>(PhantomData<R>);
+
+impl<R: Runtime> Runtime for Counted<R> {
+    type Detached = R::Detached;
+
+    #[inline]
+    fn detach() -> Option<R::Detached> {
+        R::detach()
+    }
+
+    #[inline]
+    fn attach(detached: R::Detached) {
+        R::attach(detached);
+    }
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        R::make_pending_calls()
+    }
+
+    #[inline]
+    fn thread_ident() -> u64 {
+        Native::thread_ident()
+    }
+
+    #[track_caller]
+    fn fatal_error(function: &'static str, message: &str) -> ! {
+        R::fatal_error(function, message)
+    }
+}
 
 /// A mutex that owns its data and that its owner may lock again; its guards give shared access
 /// only. Over [`RecursiveMutex`](crate::RecursiveMutex).
@@ -31,19 +68,23 @@ use crate::{LockFlags, LockStatus};
 /// COUNT.lock().set(outer.get() + 1);
 /// assert_eq!(outer.get(), 1);
 /// ```
-pub struct ReentrantMutex<T: ?Sized> {
-    raw: RawReentrantMutex,
+///
+/// Threads that wait are those of the runtime `R`. Whose the mutex is, `Native`'s thread idents say
+/// in every runtime.
+pub struct ReentrantMutexIn<R, T: ?Sized> {
+    runtime: PhantomData<fn() -> R>,
+    lock: RecursiveMutex,
     value: T,
 }
 
 // SAFETY: one thread at a time has references to the value. It is told apart by `Native`'s idents,
 // which are counted, and no safe code gets at the lock below with those of another runtime.
-unsafe impl<T: ?Sized + Send> Sync for ReentrantMutex<T> {}
+unsafe impl<R, T: ?Sized + Send> Sync for ReentrantMutexIn<R, T> {}
 
-impl<T> ReentrantMutex<T> {
+impl<R, T> ReentrantMutexIn<R, T> {
     /// An unlocked mutex around `value`.
     pub const fn new(value: T) -> Self {
-        Self { raw: RawReentrantMutex::new(), value }
+        Self { runtime: PhantomData, lock: RecursiveMutex::new(), value }
     }
 
     /// The value.
@@ -52,41 +93,46 @@ impl<T> ReentrantMutex<T> {
     }
 }
 
-impl<T: ?Sized> ReentrantMutex<T> {
+impl<R: Runtime, T: ?Sized> ReentrantMutexIn<R, T> {
     /// Locks the mutex, blocking for as long as another thread holds it, through signals and
     /// detached while it sleeps.
     ///
     /// # Panics
     /// If the thread has locked it `usize::MAX` times.
-    pub fn lock(&self) -> ReentrantMutexGuard<'_, T> {
-        self.raw.get().lock();
+    pub fn lock(&self) -> ReentrantMutexGuardIn<'_, R, T> {
+        lock::<R>(&self.lock);
         self.guard()
     }
 
     /// Locks the mutex if no other thread holds it. Never blocks.
-    pub fn try_lock(&self) -> Option<ReentrantMutexGuard<'_, T>> {
+    pub fn try_lock(&self) -> Option<ReentrantMutexGuardIn<'_, R, T>> {
         self.try_lock_for(Duration::ZERO)
     }
 
     /// Locks the mutex if no other thread holds it or it becomes free within `timeout`.
-    pub fn try_lock_for(&self, timeout: Duration) -> Option<ReentrantMutexGuard<'_, T>> {
-        let status = self.raw.get().lock_timed(Some(timeout), LockFlags::DETACH);
-        (status == LockStatus::Acquired).then(|| self.guard())
+    pub fn try_lock_for(&self, timeout: Duration) -> Option<ReentrantMutexGuardIn<'_, R, T>> {
+        let attempt = |deadline| {
+            self.lock.lock_in::<Counted<R>>(deadline, LockFlags::DETACH) == LockStatus::Acquired
+        };
+        // One attempt, before the clock is read.
+        let acquired =
+            attempt(Deadline::NOW) || !timeout.is_zero() && attempt(Deadline::after(Some(timeout)));
+        acquired.then(|| self.guard())
     }
 
     /// Locks the mutex if no other thread holds it or it becomes free before `deadline`.
-    pub fn try_lock_until(&self, deadline: Instant) -> Option<ReentrantMutexGuard<'_, T>> {
-        self.try_lock_for(deadline.saturating_duration_since(Instant::now()))
+    pub fn try_lock_until(&self, deadline: Instant) -> Option<ReentrantMutexGuardIn<'_, R, T>> {
+        self.try_lock_for(left(deadline))
     }
 
     /// Whether a thread holds the mutex; stale as soon as it returns.
     pub fn is_locked(&self) -> bool {
-        self.raw.get().is_locked()
+        self.lock.is_locked()
     }
 
     /// Whether the calling thread holds the mutex.
     pub fn is_owned_by_current_thread(&self) -> bool {
-        self.raw.get().is_locked_by_current_thread()
+        self.lock.is_locked_by_current_thread()
     }
 
     /// The value, which the exclusive reference guards.
@@ -105,27 +151,33 @@ impl<T: ?Sized> ReentrantMutex<T> {
     /// The calling thread is the only one in the process, and no guard of this mutex is alive on it.
     pub unsafe fn after_fork(&self) {
         // SAFETY: by contract.
-        unsafe { self.raw.get().after_fork() };
+        unsafe { self.lock.after_fork() };
     }
 
-    fn guard(&self) -> ReentrantMutexGuard<'_, T> {
-        ReentrantMutexGuard { raw: &self.raw, value: &self.value, not_send: PhantomData }
+    fn guard(&self) -> ReentrantMutexGuardIn<'_, R, T> {
+        ReentrantMutexGuardIn {
+            lock: &self.lock,
+            value: &self.value,
+            runtime: PhantomData,
+            not_send: PhantomData,
+        }
     }
 }
 
-impl<T: Default> Default for ReentrantMutex<T> {
+impl<R, T: Default> Default for ReentrantMutexIn<R, T> {
     fn default() -> Self {
-        Self::new(T::default())
+        Self::from(T::default())
     }
 }
 
-impl<T> From<T> for ReentrantMutex<T> {
+/// A mutex around the value; in a loom model its state is made at once, and not at its first use.
+impl<R, T> From<T> for ReentrantMutexIn<R, T> {
     fn from(value: T) -> Self {
-        Self::new(value)
+        Self { runtime: PhantomData, lock: RecursiveMutex::default(), value }
     }
 }
 
-impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
+impl<R: Runtime, T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutexIn<R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut mutex = f.debug_struct("ReentrantMutex");
         match self.try_lock() {
@@ -136,20 +188,27 @@ impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutex<T> {
     }
 }
 
-/// The guard of a [`ReentrantMutex`], or of a part of its value. Stays on its thread.
+/// Locks for a guard.
+fn lock<R: Runtime>(lock: &RecursiveMutex) {
+    let status = lock.lock_in::<Counted<R>>(Deadline::NEVER, LockFlags::DETACH);
+    debug_assert_eq!(status, LockStatus::Acquired);
+}
+
+/// The guard of a [`ReentrantMutexIn`], or of a part of its value. Stays on its thread.
 #[must_use]
-pub struct ReentrantMutexGuard<'a, T: ?Sized> {
-    raw: &'a RawReentrantMutex,
+pub struct ReentrantMutexGuardIn<'a, R: Runtime, T: ?Sized> {
+    lock: &'a RecursiveMutex,
     value: &'a T,
+    runtime: PhantomData<fn() -> R>,
     not_send: PhantomData<*mut ()>,
 }
 
 // SAFETY: to share the guard is to share the value; it is dropped by its own thread only.
-unsafe impl<T: ?Sized + Sync> Sync for ReentrantMutexGuard<'_, T> {}
+unsafe impl<R: Runtime, T: ?Sized + Sync> Sync for ReentrantMutexGuardIn<'_, R, T> {}
 
-impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
+impl<'a, R: Runtime, T: ?Sized> ReentrantMutexGuardIn<'a, R, T> {
     /// A guard of the part of the value that `f` leads to.
-    pub fn map<U: ?Sized>(this: Self, f: impl FnOnce(&T) -> &U) -> ReentrantMutexGuard<'a, U> {
+    pub fn map<U: ?Sized>(this: Self, f: impl FnOnce(&T) -> &U) -> ReentrantMutexGuardIn<'a, R, U> {
         let value = f(this.value);
         this.of(value)
     }
@@ -161,7 +220,7 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
     pub fn try_map<U: ?Sized>(
         this: Self,
         f: impl FnOnce(&T) -> Option<&U>,
-    ) -> Result<ReentrantMutexGuard<'a, U>, Self> {
+    ) -> Result<ReentrantMutexGuardIn<'a, R, U>, Self> {
         match f(this.value) {
             Some(value) => Ok(this.of(value)),
             None => Err(this),
@@ -170,28 +229,28 @@ impl<'a, T: ?Sized> ReentrantMutexGuard<'a, T> {
 
     /// Undoes one lock around `f`, and locks again after it, in a panic too. Other threads get in
     /// only if it was the thread's one lock.
-    pub fn unlocked<R>(this: &mut Self, f: impl FnOnce() -> R) -> R {
-        struct Relock<'a>(&'a RawReentrantMutex);
-        impl Drop for Relock<'_> {
+    pub fn unlocked<U>(this: &mut Self, f: impl FnOnce() -> U) -> U {
+        struct Relock<'a, R: Runtime>(&'a RecursiveMutex, PhantomData<R>);
+        impl<R: Runtime> Drop for Relock<'_, R> {
             fn drop(&mut self) {
-                self.0.get().lock();
+                lock::<R>(self.0);
             }
         }
 
-        this.raw.get().release::<Native>();
-        let _relock = Relock(this.raw);
+        this.lock.release::<Counted<R>>();
+        let _relock = Relock(this.lock, PhantomData::<R>);
         f()
     }
 
-    fn of<U: ?Sized>(self, value: &'a U) -> ReentrantMutexGuard<'a, U> {
-        let raw = self.raw;
+    fn of<U: ?Sized>(self, value: &'a U) -> ReentrantMutexGuardIn<'a, R, U> {
+        let lock = self.lock;
         // The lock goes to the new guard.
         std::mem::forget(self);
-        ReentrantMutexGuard { raw, value, not_send: PhantomData }
+        ReentrantMutexGuardIn { lock, value, runtime: PhantomData, not_send: PhantomData }
     }
 }
 
-impl<T: ?Sized> Deref for ReentrantMutexGuard<'_, T> {
+impl<R: Runtime, T: ?Sized> Deref for ReentrantMutexGuardIn<'_, R, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -199,21 +258,21 @@ impl<T: ?Sized> Deref for ReentrantMutexGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized> Drop for ReentrantMutexGuard<'_, T> {
+impl<R: Runtime, T: ?Sized> Drop for ReentrantMutexGuardIn<'_, R, T> {
     fn drop(&mut self) {
         // Ours without a look: the guard has stayed on the thread that locked, whose ident changes
         // at the thread's end where std frees thread locals one by one.
-        self.raw.get().release::<Native>();
+        self.lock.release::<Counted<R>>();
     }
 }
 
-impl<T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutexGuard<'_, T> {
+impl<R: Runtime, T: ?Sized + fmt::Debug> fmt::Debug for ReentrantMutexGuardIn<'_, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }
 }
 
-impl<T: ?Sized + fmt::Display> fmt::Display for ReentrantMutexGuard<'_, T> {
+impl<R: Runtime, T: ?Sized + fmt::Display> fmt::Display for ReentrantMutexGuardIn<'_, R, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         (**self).fmt(f)
     }

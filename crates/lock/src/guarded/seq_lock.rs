@@ -2,7 +2,6 @@ use std::fmt;
 use std::mem::MaybeUninit;
 
 use super::words::Words;
-use pysync_platform::primitive::const_fn;
 
 /// A value that is copied out without a lock: a reader that meets a writer tries again.
 ///
@@ -34,11 +33,9 @@ pub struct SeqLock<T> {
 }
 
 impl<T: Copy> SeqLock<T> {
-    const_fn! {
-        /// A lock around `value`.
-        pub const fn new(value: T) -> Self {
-            Self { lock: crate::SeqLock::new(), words: Words::new(value) }
-        }
+    /// A lock around `value`.
+    pub const fn new(value: T) -> Self {
+        Self { lock: crate::SeqLock::new(), words: Words::new(value) }
     }
 
     /// A copy of the value; tries again for as long as writers interfere.
@@ -89,7 +86,14 @@ impl<T: Copy> SeqLock<T> {
 
 impl<T: Copy + Default> Default for SeqLock<T> {
     fn default() -> Self {
-        Self::new(T::default())
+        Self::from(T::default())
+    }
+}
+
+/// A lock around the value; in a loom model its state is made at once, and not at its first use.
+impl<T: Copy> From<T> for SeqLock<T> {
+    fn from(value: T) -> Self {
+        Self { lock: crate::SeqLock::default(), words: Words::made(value) }
     }
 }
 

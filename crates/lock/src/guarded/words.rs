@@ -13,6 +13,8 @@ use std::cell::Cell;
 #[cfg(any(pysync_loom, pysync_shuttle))]
 use std::marker::PhantomData;
 use std::mem::{self, MaybeUninit};
+#[cfg(any(pysync_loom, pysync_shuttle))]
+use std::sync::OnceLock;
 
 #[cfg(not(any(pysync_loom, pysync_shuttle, miri)))]
 use atomic_maybe_uninit::AtomicMaybeUninit;
@@ -27,6 +29,17 @@ const WORD: usize = mem::size_of::<Word>();
 impl<T: Copy> Words<T> {
     const WORDS: usize = mem::size_of::<T>() / WORD;
     const BYTES: usize = mem::size_of::<T>() % WORD;
+
+    /// [`new`](Self::new) for what is no `static`: a loom model's words are made at once.
+    pub(super) fn made(value: T) -> Self {
+        let this = Self::new(value);
+        #[cfg(any(pysync_loom, pysync_shuttle))]
+        {
+            this.words(model::Seen::default);
+            this.bytes(model::Seen::default);
+        }
+        this
+    }
 
     /// A copy of what the words hold: a `T` if no `store` ran meanwhile.
     pub(super) fn load(&self) -> MaybeUninit<T> {
@@ -146,41 +159,58 @@ impl<T: Copy> Words<T> {
     }
 }
 
-/// In models the words are the checker's own, which cannot lie over a `T`.
+/// In models the words are the checker's own, which cannot lie over a `T`. They are made at the
+/// first use, so that `new` is const.
 #[cfg(any(pysync_loom, pysync_shuttle))]
 pub(super) struct Words<T> {
-    words: Vec<model::Atomic<Word>>,
-    bytes: Vec<model::Atomic<u8>>,
+    initial: MaybeUninit<T>,
+    words: OnceLock<Vec<model::Atomic<Word>>>,
+    bytes: OnceLock<Vec<model::Atomic<u8>>>,
     /// Invariant in `T`, as real words are: a value of a shorter life must not get in.
     value: PhantomData<Cell<T>>,
 }
 
 #[cfg(any(pysync_loom, pysync_shuttle))]
 impl<T: Copy> Words<T> {
-    pub(super) fn new(value: T) -> Self {
-        let this = Self {
-            words: (0..Self::WORDS).map(|_| model::Atomic::new()).collect(),
-            bytes: (0..Self::BYTES).map(|_| model::Atomic::new()).collect(),
+    pub(super) const fn new(value: T) -> Self {
+        Self {
+            initial: MaybeUninit::new(value),
+            words: OnceLock::new(),
+            bytes: OnceLock::new(),
             value: PhantomData,
-        };
-        this.store(value);
-        this
+        }
+    }
+
+    fn words(&self, make: fn() -> model::Seen) -> &[model::Atomic<Word>] {
+        let initial = self.initial.as_ptr().cast::<MaybeUninit<Word>>();
+        // SAFETY: word `i` lies within the value.
+        let word = |i| unsafe { initial.add(i).read_unaligned() };
+        self.words
+            .get_or_init(|| (0..Self::WORDS).map(|i| model::Atomic::new(word(i), make())).collect())
+    }
+
+    fn bytes(&self, make: fn() -> model::Seen) -> &[model::Atomic<u8>] {
+        let initial = self.initial.as_ptr().cast::<MaybeUninit<u8>>();
+        // SAFETY: the byte lies within the value, behind its words.
+        let byte = |i| unsafe { initial.add(Self::WORDS * WORD + i).read() };
+        self.bytes
+            .get_or_init(|| (0..Self::BYTES).map(|i| model::Atomic::new(byte(i), make())).collect())
     }
 
     fn load_word(&self, i: usize) -> MaybeUninit<Word> {
-        self.words[i].load(Ordering::Relaxed)
+        self.words(model::Seen::new)[i].load(Ordering::Relaxed)
     }
 
     fn load_byte(&self, i: usize) -> MaybeUninit<u8> {
-        self.bytes[i].load(Ordering::Relaxed)
+        self.bytes(model::Seen::new)[i].load(Ordering::Relaxed)
     }
 
     fn store_word(&self, i: usize, word: MaybeUninit<Word>) {
-        self.words[i].store(word, Ordering::Relaxed);
+        self.words(model::Seen::new)[i].store(word, Ordering::Relaxed);
     }
 
     fn store_byte(&self, i: usize, byte: MaybeUninit<u8>) {
-        self.bytes[i].store(byte, Ordering::Relaxed);
+        self.bytes(model::Seen::new)[i].store(byte, Ordering::Relaxed);
     }
 }
 
@@ -189,18 +219,23 @@ mod model {
     use std::mem::MaybeUninit;
     use std::sync::Mutex;
 
+    use pysync_platform::primitive::Zeroed;
     use pysync_platform::primitive::atomic::{AtomicUsize, Ordering};
+
+    /// Which store a load sees. Zero is the initial value: a `static`'s word is that again in each
+    /// execution of a loom model.
+    pub(super) type Seen = Zeroed<AtomicUsize>;
 
     /// An atomic of the checker's for what need not be initialised: it says which of all the
     /// stores a load sees.
     pub(super) struct Atomic<U> {
-        seen: AtomicUsize,
+        seen: Seen,
         stores: Mutex<Vec<MaybeUninit<U>>>,
     }
 
     impl<U: Copy> Atomic<U> {
-        pub(super) fn new() -> Self {
-            Self { seen: AtomicUsize::new(0), stores: Mutex::new(vec![MaybeUninit::uninit()]) }
+        pub(super) fn new(initial: MaybeUninit<U>, seen: Seen) -> Self {
+            Self { seen, stores: Mutex::new(vec![initial]) }
         }
 
         pub(super) fn load(&self, ordering: Ordering) -> MaybeUninit<U> {

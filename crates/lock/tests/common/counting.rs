@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use pysync_parking_lot::{Native, PendingCallError, Runtime, bucket_locks_held};
+use pysync_lock::{Event, LockFlags, LockStatus, Mutex, RecursiveMutex};
+use pysync_parking_lot::{Deadline, Native, PendingCallError, Runtime, bucket_locks_held};
 
 /// What one thread's waits have asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,4 +69,19 @@ impl Runtime for Counting {
     fn fatal_error(function: &'static str, message: &str) -> ! {
         panic!("{function}: {message}")
     }
+}
+
+/// `lock` in the runtime `R`.
+pub(crate) fn lock_in<R: Runtime>(mutex: &Mutex) {
+    assert_eq!(mutex.lock_in::<R>(Deadline::NEVER, LockFlags::DETACH), LockStatus::Acquired);
+}
+
+/// `lock` in the runtime `R`.
+pub(crate) fn lock_recursive_in<R: Runtime>(mutex: &RecursiveMutex) {
+    assert_eq!(mutex.lock_in::<R>(Deadline::NEVER, LockFlags::DETACH), LockStatus::Acquired);
+}
+
+/// `wait` in the runtime `R`.
+pub(crate) fn wait_in<R: Runtime>(event: &Event) {
+    assert_eq!(event.wait_in::<R>(Deadline::NEVER, LockFlags::DETACH), LockStatus::Acquired);
 }

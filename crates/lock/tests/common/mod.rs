@@ -8,7 +8,7 @@ mod exercise;
 mod target;
 
 pub(crate) use bits::*;
-pub(crate) use counting::{Counting, Counts, set_pending_calls, take_counts};
+pub(crate) use counting::*;
 pub(crate) use exercise::*;
 pub(crate) use pysync_testing::{Sleeper, sleeping};
 #[cfg(unix)]

@@ -1,16 +1,12 @@
 use std::time::Duration;
 
 use pysync_lock::Event;
+use pysync_testing::model::{Data, Explore};
 
-use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
-
+#[derive(Default)]
 struct Shared {
     event: Event,
     data: Data,
-}
-
-fn shared() -> Shared {
-    Shared { event: Event::new(), data: Data::new() }
 }
 
 fn notify(s: &Shared) {
@@ -24,11 +20,10 @@ fn wait(s: &Shared) {
 }
 
 /// Two threads in every order, three in those with at most two preemptions.
-fn check<const N: usize>(name: &str, bodies: [Body<Shared>; N]) {
-    let preemptions = if N == 2 { EXHAUSTIVE } else { Some(2) };
-    explore(&format!("event, {name}"), Unlock::Wakes, preemptions, shared, bodies, |s| {
-        assert!(s.event.is_set());
-    });
+fn check<const N: usize>(name: &str, bodies: [fn(&Shared); N]) {
+    let model = Explore::new(format!("event, {name}"));
+    let model = if N == 2 { model } else { model.preemptions(2) };
+    model.run(Shared::default, bodies, |s| assert!(s.event.is_set()));
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! The guarded types in a model, as a user's code would have them there.
 
-use pysync_lock::guarded::{Mutex, OnceCell, ReentrantMutex, RwLock, SeqLock};
-
-use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
+use pysync_lock::guarded::{Mutex, OnceCell, ReentrantMutex, RwLock, SeqLock, raw};
+use pysync_testing::model::{Data, Explore, Unlock};
 
 #[test]
 fn guarded_mutex() {
@@ -11,10 +10,9 @@ fn guarded_mutex() {
     }
 
     for unlock in [Unlock::Wakes, Unlock::HandsOff] {
-        let shared = || Mutex::new(Data::new());
-        explore("guarded mutex", unlock, EXHAUSTIVE, shared, [add_one, add_one], |mutex| {
-            assert_eq!(mutex.lock().get(), 2);
-        });
+        let shared = || Mutex::from_raw(raw::Mutex::default(), Data::default());
+        let model = Explore::new("guarded mutex").unlock(unlock);
+        model.run(shared, [add_one, add_one], |mutex| assert_eq!(mutex.lock().get(), 2));
     }
 }
 
@@ -31,8 +29,8 @@ fn guarded_rw_lock() {
         assert_eq!(data[0].get(), data[1].get());
     }
 
-    let shared = || RwLock::new([Data::new(), Data::new()]);
-    explore("guarded rw lock", Unlock::Wakes, EXHAUSTIVE, shared, [write, read], |pair| {
+    let shared = || RwLock::from_raw(raw::RwLock::default(), Default::default());
+    Explore::new("guarded rw lock").run(shared, [write, read], |pair| {
         assert_eq!(pair.read()[0].get(), 1);
     });
 }
@@ -46,15 +44,14 @@ fn guarded_reentrant_mutex() {
         inner.set(value + 1);
     }
 
-    let shared = || ReentrantMutex::new(Data::new());
-    let name = "guarded reentrant mutex";
-    explore(name, Unlock::Wakes, EXHAUSTIVE, shared, [add_one, add_one], |mutex| {
+    let model = Explore::new("guarded reentrant mutex");
+    model.run(ReentrantMutex::default, [add_one, add_one], |mutex| {
         assert_eq!(mutex.lock().get(), 2);
     });
 }
 
 /// Two words and a byte, so that what is left is copied as well.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[repr(C, packed)]
 struct Record(u64, u64, u8);
 
@@ -69,16 +66,13 @@ fn guarded_seq_lock() {
         assert!(matches!(copy, None | Some(Record(0, 0, 0) | Record(1, 1, 1))), "torn");
     }
 
-    let shared = || SeqLock::new(Record(0, 0, 0));
-    explore("guarded seq lock", Unlock::Wakes, EXHAUSTIVE, shared, [write, read], |lock| {
+    Explore::new("guarded seq lock").run(SeqLock::default, [write, read], |lock| {
         assert_eq!(lock.read(), Record(1, 1, 1));
     });
 }
 
 fn seven() -> Data {
-    let data = Data::new();
-    data.set(7);
-    data
+    Data::new(7)
 }
 
 fn get(cell: &OnceCell<Data>) {
@@ -99,11 +93,11 @@ fn fail_to_init(cell: &OnceCell<Data>) {
 
 #[test]
 fn guarded_once_cell() {
-    let others: [Body<_>; 3] = [get_or_init, get, fail_to_init];
-    for (name, other) in ["get_or_init", "get", "a failure"].into_iter().zip(others) {
-        let name = format!("guarded once cell, {name}");
-        let bodies = [get_or_init, other];
-        explore(&name, Unlock::Wakes, Some(4), OnceCell::new, bodies, |cell| {
+    let others: [(&str, fn(&OnceCell<Data>)); 3] =
+        [("get_or_init", get_or_init), ("get", get), ("a failure", fail_to_init)];
+    for (name, other) in others {
+        let model = Explore::new(format!("guarded once cell, {name}")).preemptions(4);
+        model.run(OnceCell::default, [get_or_init, other], |cell| {
             assert_eq!(cell.get().unwrap().get(), 7);
         });
     }

@@ -3,18 +3,14 @@ use std::time::Duration;
 
 use loom::sync::atomic::AtomicUsize;
 use pysync_lock::{LockFlags, LockStatus, Mutex};
-
-use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
+use pysync_testing::model::{Data, Explore, Unlock};
 
 const SOON: Option<Duration> = Some(Duration::from_millis(5));
 
+#[derive(Default)]
 struct Shared {
     mutex: Mutex,
     data: Data,
-}
-
-fn shared() -> Shared {
-    Shared { mutex: Mutex::new(), data: Data::new() }
 }
 
 fn add_one(s: &Shared) {
@@ -35,14 +31,10 @@ fn three_are_counted(s: &Shared) {
 }
 
 /// Two threads in every order, three in those with at most three preemptions.
-fn check<const N: usize>(
-    name: &str,
-    unlock: Unlock,
-    bodies: [Body<Shared>; N],
-    after: Body<Shared>,
-) {
-    let preemptions = if N == 2 { EXHAUSTIVE } else { Some(3) };
-    explore(&format!("mutex, {name}, {unlock:?}"), unlock, preemptions, shared, bodies, after);
+fn check<const N: usize>(name: &str, unlock: Unlock, bodies: [fn(&Shared); N], after: fn(&Shared)) {
+    let model = Explore::new(format!("mutex, {name}")).unlock(unlock);
+    let model = if N == 2 { model } else { model.preemptions(3) };
+    model.run(Shared::default, bodies, after);
 }
 
 #[test]
@@ -118,12 +110,12 @@ fn mutex_unlocking_fails_for_all_but_one() {
     }
 
     fn locked() -> (Mutex, AtomicUsize) {
-        let mutex = Mutex::new();
-        mutex.lock();
-        (mutex, AtomicUsize::new(0))
+        let state = (Mutex::default(), AtomicUsize::new(0));
+        state.0.lock();
+        state
     }
 
-    explore("mutex, 2 unlocks", Unlock::Wakes, EXHAUSTIVE, locked, [unlock, unlock], |s| {
+    Explore::new("mutex, 2 unlocks").run(locked, [unlock, unlock], |s| {
         assert_eq!(s.1.load(Relaxed), 1);
     });
 }

@@ -2,9 +2,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use loom::sync::atomic::AtomicUsize;
 use pysync_lock::OnceFlag;
+use pysync_testing::model::{Data, Explore};
 
-use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
-
+#[derive(Default)]
 struct Shared {
     once: OnceFlag,
     data: Data,
@@ -12,12 +12,8 @@ struct Shared {
     failures: AtomicUsize,
 }
 
-fn shared() -> Shared {
-    Shared { once: OnceFlag::new(), data: Data::new(), failures: AtomicUsize::new(0) }
-}
-
-fn shared_with_a_failure() -> Shared {
-    Shared { failures: AtomicUsize::new(1), ..shared() }
+fn with_a_failure() -> Shared {
+    Shared { failures: AtomicUsize::new(1), ..Shared::default() }
 }
 
 /// Calls until a call succeeds, not necessarily one's own.
@@ -45,40 +41,35 @@ fn look(s: &Shared) {
     }
 }
 
-fn check<const N: usize>(
-    name: &str,
-    preemptions: Option<usize>,
-    shared: fn() -> Shared,
-    bodies: [Body<Shared>; N],
-) {
-    let name = format!("once flag, {name}");
-    explore(&name, Unlock::Wakes, preemptions, shared, bodies, |s| {
-        assert!(s.once.is_initialized());
-        assert_eq!(s.failures.load(Relaxed), 0);
-    });
+fn is_done(s: &Shared) {
+    assert!(s.once.is_initialized());
+    assert_eq!(s.failures.load(Relaxed), 0);
 }
 
 #[test]
 fn once_flag_calls_once_and_publishes() {
-    check("2 threads", EXHAUSTIVE, shared, [call, call]);
+    Explore::new("once flag, 2 threads").run(Shared::default, [call, call], is_done);
 }
 
 #[test]
 fn once_flag_is_initialized_publishes() {
-    check("is_initialized", EXHAUSTIVE, shared, [call, look]);
+    Explore::new("once flag, is_initialized").run(Shared::default, [call, look], is_done);
 }
 
 #[test]
 fn once_flag_a_failure_lets_another_try_and_shows_it_what_was_done() {
-    check("2 threads, a failure", Some(4), shared_with_a_failure, [call, call]);
+    let model = Explore::new("once flag, 2 threads, a failure").preemptions(4);
+    model.run(with_a_failure, [call, call], is_done);
 }
 
 #[test]
 fn once_flag_wakes_all() {
-    check("3 threads", Some(2), shared, [call; 3]);
+    let model = Explore::new("once flag, 3 threads").preemptions(2);
+    model.run(Shared::default, [call; 3], is_done);
 }
 
 #[test]
 fn once_flag_a_failure_wakes_all() {
-    check("3 threads, a failure", Some(2), shared_with_a_failure, [call; 3]);
+    let model = Explore::new("once flag, 3 threads, a failure").preemptions(2);
+    model.run(with_a_failure, [call; 3], is_done);
 }

@@ -1,14 +1,10 @@
 use pysync_lock::RecursiveMutex;
+use pysync_testing::model::{Data, Explore, Unlock};
 
-use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
-
+#[derive(Default)]
 struct Shared {
     mutex: RecursiveMutex,
     data: Data,
-}
-
-fn shared() -> Shared {
-    Shared { mutex: RecursiveMutex::new(), data: Data::new() }
 }
 
 fn add_one(s: &Shared) {
@@ -28,10 +24,11 @@ fn add_one_nested(s: &Shared) {
     s.mutex.unlock();
 }
 
-fn check<const N: usize>(name: &str, unlock: Unlock, bodies: [Body<Shared>; N], sum: Body<Shared>) {
-    let preemptions = if N == 2 { EXHAUSTIVE } else { Some(1) };
-    let name = format!("recursive mutex, {name}, {unlock:?}");
-    explore(&name, unlock, preemptions, shared, bodies, sum);
+/// Two threads in every order, three in those with at most one preemption.
+fn check<const N: usize>(name: &str, unlock: Unlock, bodies: [fn(&Shared); N], after: fn(&Shared)) {
+    let model = Explore::new(format!("recursive mutex, {name}")).unlock(unlock);
+    let model = if N == 2 { model } else { model.preemptions(1) };
+    model.run(Shared::default, bodies, after);
 }
 
 #[test]

@@ -1,15 +1,11 @@
 use pysync_lock::RwMutex;
+use pysync_testing::model::{Data, Explore};
 
-use crate::explore::{Body, Data, EXHAUSTIVE, Unlock, explore};
-
+#[derive(Default)]
 struct Shared {
     lock: RwMutex,
     a: Data,
     b: Data,
-}
-
-fn shared() -> Shared {
-    Shared { lock: RwMutex::new(), a: Data::new(), b: Data::new() }
 }
 
 fn write(s: &Shared) {
@@ -30,21 +26,23 @@ fn read(s: &Shared) {
 }
 
 /// Two threads in every order, three in those with at most two preemptions.
-fn check<const N: usize>(name: &str, bodies: [Body<Shared>; N]) {
-    let preemptions = if N == 2 { EXHAUSTIVE } else { Some(2) };
-    bounded(name, preemptions, bodies);
+fn check<const N: usize>(name: &str, bodies: [fn(&Shared); N]) {
+    let model = model(name);
+    let model = if N == 2 { model } else { model.preemptions(2) };
+    model.run(Shared::default, bodies, is_free);
 }
 
-fn bounded<const N: usize>(name: &str, preemptions: Option<usize>, bodies: [Body<Shared>; N]) {
-    let name = format!("rw mutex, {name}");
-    explore(&name, Unlock::Wakes, preemptions, shared, bodies, |s| {
-        // Whoever is gone has left nothing in the word that would keep others out.
-        assert!(!s.lock.is_locked());
-        assert!(s.lock.try_read_lock(), "a bit without a writer");
-        assert_eq!(s.a.get(), s.b.get());
-        s.lock.read_unlock();
-        assert!(s.lock.try_write_lock());
-    });
+fn model(name: &str) -> Explore {
+    Explore::new(format!("rw mutex, {name}"))
+}
+
+/// The threads that are gone have left nothing in the word that would keep others out.
+fn is_free(s: &Shared) {
+    assert!(!s.lock.is_locked());
+    assert!(s.lock.try_read_lock(), "a bit without a writer");
+    assert_eq!(s.a.get(), s.b.get());
+    s.lock.read_unlock();
+    assert!(s.lock.try_write_lock());
 }
 
 #[test]
@@ -64,8 +62,7 @@ fn rw_mutex_two_readers_do_not_wait_for_each_other() {
         assert_eq!(s.a.get(), 0);
     }
 
-    let bodies: [Body<_>; 2] = [read_and_stay; 2];
-    explore("rw mutex, 2 readers", Unlock::Wakes, EXHAUSTIVE, shared, bodies, |s| {
+    model("2 readers").run(Shared::default, [read_and_stay; 2], |s| {
         s.lock.read_unlock();
         s.lock.read_unlock();
         assert!(s.lock.try_write_lock());
@@ -92,7 +89,8 @@ fn d06_rw_mutex_a_reader_behind_a_writer_is_not_forgotten() {
         read(s);
     }
 
-    bounded("a reader again and a writer", Some(3), [read_twice, write]);
+    let two = model("a reader again and a writer").preemptions(3);
+    two.run(Shared::default, [read_twice, write], is_free);
     check("a reader again, a reader, a writer", [read_twice, read, write]);
 }
 

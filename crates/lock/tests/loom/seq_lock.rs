@@ -5,16 +5,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use loom::sync::atomic::AtomicUsize;
 use pysync_lock::SeqLock;
+use pysync_testing::model::Explore;
 
-use crate::explore::{Body, EXHAUSTIVE, Unlock, explore};
-
+#[derive(Default)]
 struct Shared {
     lock: SeqLock,
     words: [AtomicUsize; 2],
-}
-
-fn shared() -> Shared {
-    Shared { lock: SeqLock::new(), words: [AtomicUsize::new(0), AtomicUsize::new(0)] }
 }
 
 fn write(s: &Shared) {
@@ -40,19 +36,14 @@ fn read(s: &Shared) {
     _ = read_once(s);
 }
 
-fn check<const N: usize>(
-    name: &str,
-    preemptions: Option<usize>,
-    bodies: [Body<Shared>; N],
-    after: Body<Shared>,
-) {
-    let name = format!("seq lock, {name}");
-    explore(&name, Unlock::Wakes, preemptions, shared, bodies, after);
+fn model(name: &str) -> Explore {
+    Explore::new(format!("seq lock, {name}"))
 }
 
 #[test]
 fn seq_lock_a_reader_accepts_no_torn_copy() {
-    check("writer and reader", EXHAUSTIVE, [write, read], |s| assert_eq!(read_once(s), Some(1)));
+    model("writer and reader")
+        .run(Shared::default, [write, read], |s| assert_eq!(read_once(s), Some(1)));
 }
 
 #[test]
@@ -62,7 +53,7 @@ fn seq_lock_a_reader_between_two_writes_accepts_no_torn_copy() {
         write(s);
     }
 
-    check("2 writes and a reader", Some(3), [write_twice, read], |s| {
+    model("2 writes and a reader").preemptions(3).run(Shared::default, [write_twice, read], |s| {
         assert_eq!(read_once(s), Some(2));
     });
 }
@@ -70,14 +61,18 @@ fn seq_lock_a_reader_between_two_writes_accepts_no_torn_copy() {
 /// The second writer builds on the first one's data.
 #[test]
 fn seq_lock_two_writers_exclude_each_other() {
-    check("2 writers", EXHAUSTIVE, [write, write], |s| assert_eq!(read_once(s), Some(2)));
+    model("2 writers").run(Shared::default, [write, write], |s| assert_eq!(read_once(s), Some(2)));
 }
 
 #[test]
 fn seq_lock_two_writers_and_a_reader() {
-    check("2 writers and a reader", Some(1), [write, write, read], |s| {
-        assert_eq!(read_once(s), Some(2));
-    });
+    model("2 writers and a reader").preemptions(1).run(
+        Shared::default,
+        [write, write, read],
+        |s| {
+            assert_eq!(read_once(s), Some(2));
+        },
+    );
 }
 
 #[test]
@@ -88,14 +83,18 @@ fn seq_lock_an_abandoned_write_is_as_if_it_had_not_been() {
         s.lock.abandon_write();
     }
 
-    check("an abandoned write and a reader", EXHAUSTIVE, [abandon, read], |s| {
+    model("an abandoned write and a reader").run(Shared::default, [abandon, read], |s| {
         assert_eq!(read_once(s), Some(0));
     });
     // The next writer must not miss what came before the abandoned write.
-    check("an abandoned write and a writer", EXHAUSTIVE, [abandon, write], |s| {
+    model("an abandoned write and a writer").run(Shared::default, [abandon, write], |s| {
         assert_eq!(read_once(s), Some(1));
     });
-    check("a write, an abandoned one, a reader", Some(1), [write, abandon, read], |s| {
-        assert_eq!(read_once(s), Some(1));
-    });
+    model("a write, an abandoned one, a reader").preemptions(1).run(
+        Shared::default,
+        [write, abandon, read],
+        |s| {
+            assert_eq!(read_once(s), Some(1));
+        },
+    );
 }

@@ -3,7 +3,7 @@ use std::thread;
 use std::time::Duration;
 
 use pysync_lock::{LockFlags, LockStatus, RecursiveMutex};
-use pysync_parking_lot::{PendingCallError, Runtime};
+use pysync_parking_lot::{Deadline, PendingCallError, Runtime};
 use pysync_testing::{together, watchdog};
 
 use super::{Unprotected, rounds};
@@ -69,7 +69,11 @@ runtime!(B);
 /// unlocked already is fatal, which here unwinds. The waits have a limit, since each may also leave
 /// the mutex locked while the other waits for it.
 fn use_alone<R: Runtime>(mutex: &RecursiveMutex) {
-    let lock = || mutex.lock_timed_in::<R>(Some(Duration::from_micros(100)), LockFlags::DETACH);
+    let lock = || {
+        let soon = Deadline::after(Some(Duration::from_micros(100)));
+        mutex.lock_in::<R>(soon, LockFlags::DETACH)
+    };
+    let unlock = || mutex.try_unlock_in::<R>().expect("the caller is the owner");
     for _ in 0..rounds(10, 1_000) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if lock() == LockStatus::Acquired {
@@ -77,9 +81,9 @@ fn use_alone<R: Runtime>(mutex: &RecursiveMutex) {
                 // For the other to come in meanwhile.
                 (0..3).for_each(|_| thread::yield_now());
                 if again == LockStatus::Acquired {
-                    mutex.unlock_in::<R>();
+                    unlock();
                 }
-                mutex.unlock_in::<R>();
+                unlock();
             }
         }));
     }

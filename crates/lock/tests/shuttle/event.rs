@@ -1,9 +1,7 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use pysync_lock::{Event, LockFlags, LockStatus};
-
-use crate::try_out::{run, try_out};
+use pysync_testing::model::TryOut;
 
 const SOON: Option<Duration> = Some(Duration::from_millis(5));
 
@@ -25,20 +23,16 @@ fn wait_until_interrupted(event: &Event) {
 
 #[test]
 fn event_wakes_all_whoever_gives_up() {
-    try_out("event, 6 threads", 16_000, || {
-        let event = Arc::new(Event::new());
-        let notify = Event::notify;
-        run(&event, [wait, wait_in_time, notify, wait, wait_until_interrupted, notify]);
-        assert!(event.is_set());
-    });
+    TryOut::new("event, 6 threads", 32_000).run(
+        Event::default,
+        [wait, wait_in_time, Event::notify, wait, wait_until_interrupted, Event::notify],
+        |event| assert!(event.is_set()),
+    );
 }
 
 #[test]
 fn event_wakes_many() {
-    try_out("event, 16 threads", 2_000, || {
-        let event = Arc::new(Event::new());
-        let mut bodies = [wait as fn(&Event); 16];
-        bodies[7] = Event::notify;
-        run(&event, bodies);
-    });
+    let mut bodies = [wait as fn(&Event); 16];
+    bodies[7] = Event::notify;
+    TryOut::new("event, 16 threads", 4_000).run(Event::default, bodies, |_| {});
 }

@@ -1,5 +1,5 @@
 //! What a child of `fork` has: the words of the locks, and one thread. No checker can make
-//! threads vanish, so here they end with the locks in their hands, and whoever waited has given
+//! threads vanish, so here they end with the locks in their hands, and the waiters have given
 //! up; then the child's one thread resets the locks, and starts others.
 
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use std::time::Duration;
 use pysync_lock::{
     Event, LockFlags, LockStatus, Mutex, OnceFlag, RecursiveMutex, RwMutex, SeqLock,
 };
-
-use crate::try_out::{Section, run, try_out};
+use pysync_testing::model::{Section, TryOut, together};
 
 const SOON: Option<Duration> = Some(Duration::from_millis(5));
 
+#[derive(Default)]
 struct Shared {
     mutex: Mutex,
     rw: RwMutex,
@@ -59,19 +59,19 @@ fn use_all(s: &Shared) {
     s.event.wait();
 }
 
+fn notify(s: &Shared) {
+    s.event.notify();
+}
+
+fn run(s: &Shared, body: fn(&Shared)) {
+    body(s);
+}
+
 #[test]
 fn fork_the_child_resets_the_locks_and_uses_them() {
-    try_out("fork, 3 threads before and after", 8_000, || {
-        let shared = Arc::new(Shared {
-            mutex: Mutex::new(),
-            rw: RwMutex::new(),
-            recursive: RecursiveMutex::new(),
-            event: Event::new(),
-            once: OnceFlag::new(),
-            seq: SeqLock::new(),
-            sections: std::array::from_fn(|_| Section::new()),
-        });
-        run(&shared, [keep, keep_reading, keep]);
+    TryOut::new("fork, 3 threads before and after", 16_000).run_model(|| {
+        let shared = Arc::new(Shared::default());
+        together(&shared, run, [keep, keep_reading, keep]);
         assert!(shared.mutex.is_locked() && shared.rw.is_locked());
 
         // SAFETY: the only thread there is, with no guards and outside of every callback.
@@ -87,7 +87,7 @@ fn fork_the_child_resets_the_locks_and_uses_them() {
         assert_eq!(attempt, LockStatus::Acquired);
         shared.mutex.unlock();
 
-        run(&shared, [use_all, |s| s.event.notify(), use_all]);
+        together(&shared, run, [use_all, notify, use_all]);
         assert!(shared.sections.iter().all(|section| section.entered() == 2));
         assert!(shared.once.is_initialized());
     });

@@ -1,10 +1,9 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use pysync_lock::guarded::{Mutex, OnceCell, RwLock, SeqLock};
+use pysync_testing::model::TryOut;
 
-use crate::try_out::{run, try_out};
-
+#[derive(Default)]
 struct Shared {
     total: Mutex<usize>,
     pair: RwLock<(usize, usize)>,
@@ -36,14 +35,7 @@ fn use_all(s: &Shared) {
 
 #[test]
 fn guarded_types_together() {
-    try_out("guarded types, 3 threads", 8_000, || {
-        let shared = Arc::new(Shared {
-            total: Mutex::new(0),
-            pair: RwLock::new((0, 0)),
-            point: SeqLock::new([0; 3]),
-            cell: OnceCell::new(),
-        });
-        run(&shared, [use_all; 3]);
+    TryOut::new("guarded types, 3 threads", 16_000).run(Shared::default, [use_all; 3], |shared| {
         assert!((3..=6).contains(&*shared.total.lock()));
         assert_eq!(*shared.pair.read(), (3, 3));
         let [a, b, c] = shared.point.read();

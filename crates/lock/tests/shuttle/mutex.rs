@@ -1,21 +1,17 @@
-use std::sync::Arc;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pysync_lock::{LockFlags, LockStatus, Mutex};
 use pysync_parking_lot::{Native, PendingCallError};
+use pysync_testing::model::{Section, TryOut};
 use shuttle::rand::Rng;
-
-use crate::try_out::{Section, run, try_out};
 
 const SOON: Option<Duration> = Some(Duration::from_millis(5));
 
+#[derive(Default)]
 struct Shared {
     mutex: Mutex,
     section: Section,
-}
-
-fn shared() -> Arc<Shared> {
-    Arc::new(Shared { mutex: Mutex::new(), section: Section::new() })
 }
 
 fn enter(s: &Shared) {
@@ -70,64 +66,57 @@ fn an_attempt(s: &Shared) {
     }
 }
 
-/// Nobody holds it any more, whoever gave up whenever.
+/// No thread holds it any more, whichever gave up at whatever moment.
 fn is_free(s: &Shared) {
     assert!(s.mutex.try_lock(), "handed to a thread that had given up");
     s.mutex.unlock();
 }
 
+/// Tries `bodies` out; then so many of them have entered, and the mutex is free.
+fn check<const N: usize>(
+    name: &str,
+    schedules: usize,
+    bodies: [fn(&Shared); N],
+    entered: RangeInclusive<u32>,
+) {
+    TryOut::new(name, schedules).run(Shared::default, bodies, move |s| {
+        assert!(entered.contains(&s.section.entered()));
+        is_free(s);
+    });
+}
+
 #[test]
 fn mutex_excludes_and_loses_no_wake() {
-    try_out("mutex, 3 threads", 20_000, || {
-        let shared = shared();
-        run(&shared, [enter; 3]);
-        assert_eq!(shared.section.entered(), 3);
-        is_free(&shared);
-    });
+    check("mutex, 3 threads", 40_000, [enter; 3], 3..=3);
 }
 
 #[test]
 fn mutex_a_thread_that_gives_up_takes_no_wake_with_it() {
-    try_out("mutex, timeouts", 20_000, || {
-        let shared = shared();
-        run(&shared, [enter, with_a_timeout, enter, with_a_timeout]);
-        assert!((2..=4).contains(&shared.section.entered()));
-        is_free(&shared);
-    });
+    let bodies = [enter, with_a_timeout, enter, with_a_timeout];
+    check("mutex, timeouts", 40_000, bodies, 2..=4);
 }
 
 #[test]
 fn mutex_a_thread_that_is_interrupted_takes_no_wake_with_it() {
-    try_out("mutex, signals", 20_000, || {
-        let shared = shared();
-        run(&shared, [enter, until_a_signal, with_pending_calls, until_a_pending_call_fails]);
-        assert!((2..=4).contains(&shared.section.entered()));
-        is_free(&shared);
-    });
+    let bodies = [enter, until_a_signal, with_pending_calls, until_a_pending_call_fails];
+    check("mutex, signals", 40_000, bodies, 2..=4);
 }
 
 #[test]
 fn mutex_every_kind_of_wait_at_once() {
-    try_out("mutex, 10 threads of every kind", 8_000, || {
-        let shared = shared();
-        run(
-            &shared,
-            [
-                enter,
-                with_a_timeout,
-                until_a_signal,
-                an_attempt,
-                with_pending_calls,
-                until_a_signal_or_a_timeout,
-                enter,
-                until_a_pending_call_fails,
-                with_a_timeout,
-                an_attempt,
-            ],
-        );
-        assert!(shared.section.entered() >= 3);
-        is_free(&shared);
-    });
+    let bodies = [
+        enter,
+        with_a_timeout,
+        until_a_signal,
+        an_attempt,
+        with_pending_calls,
+        until_a_signal_or_a_timeout,
+        enter,
+        until_a_pending_call_fails,
+        with_a_timeout,
+        an_attempt,
+    ];
+    check("mutex, 10 threads of every kind", 16_000, bodies, 3..=10);
 }
 
 /// Two locks in one bucket, as all are in a model: the parked bit speaks for both.
@@ -150,12 +139,13 @@ fn gh_135641_mutexes_that_share_a_bucket_do_not_confuse_each_other() {
         enter_second(s);
     }
 
-    try_out("mutex, 2 of them", 12_000, || {
-        let new = || Shared { mutex: Mutex::new(), section: Section::new() };
-        let both = Arc::new([new(), new()]);
-        run(&both, [enter_first, enter_second, enter_second_in_time, enter_both, enter_both]);
-        assert_eq!(both[0].section.entered(), 3);
-        assert!((3..=4).contains(&both[1].section.entered()));
-        both.iter().for_each(is_free);
-    });
+    TryOut::new("mutex, 2 of them", 24_000).run(
+        <[Shared; 2]>::default,
+        [enter_first, enter_second, enter_second_in_time, enter_both, enter_both],
+        |both| {
+            assert_eq!(both[0].section.entered(), 3);
+            assert!((3..=4).contains(&both[1].section.entered()));
+            both.iter().for_each(is_free);
+        },
+    );
 }

@@ -1,19 +1,14 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use pysync_lock::OnceFlag;
+use pysync_testing::model::{Section, TryOut};
 use shuttle::sync::atomic::AtomicUsize;
 
-use crate::try_out::{Section, run, try_out};
-
+#[derive(Default)]
 struct Shared {
     once: OnceFlag,
     section: Section,
     done: AtomicUsize,
-}
-
-fn shared() -> Arc<Shared> {
-    Arc::new(Shared { once: OnceFlag::new(), section: Section::new(), done: AtomicUsize::new(0) })
 }
 
 fn succeed(s: &Shared) {
@@ -37,22 +32,19 @@ fn fail(s: &Shared) {
 
 #[test]
 fn once_flag_is_done_once_whoever_fails() {
-    try_out("once flag, 5 threads", 16_000, || {
-        let shared = shared();
-        run(&shared, [fail, succeed, fail, succeed, fail]);
-        assert!(shared.once.is_initialized());
-        assert!((1..=4).contains(&shared.section.entered()));
+    let bodies = [fail, succeed, fail, succeed, fail];
+    TryOut::new("once flag, 5 threads", 32_000).run(Shared::default, bodies, |s| {
+        assert!(s.once.is_initialized());
+        assert!((1..=4).contains(&s.section.entered()));
     });
 }
 
 #[test]
 fn once_flag_many() {
-    try_out("once flag, 12 threads", 2_000, || {
-        let shared = shared();
-        let mut bodies = [succeed as fn(&Shared); 12];
-        bodies[1] = fail;
-        bodies[6] = fail;
-        run(&shared, bodies);
-        assert_eq!(shared.done.load(SeqCst), 1);
+    let mut bodies = [succeed as fn(&Shared); 12];
+    bodies[1] = fail;
+    bodies[6] = fail;
+    TryOut::new("once flag, 12 threads", 4_000).run(Shared::default, bodies, |s| {
+        assert_eq!(s.done.load(SeqCst), 1);
     });
 }

@@ -1,10 +1,9 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use pysync_lock::{LockFlags, LockStatus, RecursiveMutex};
+use pysync_testing::model::{Section, TryOut};
 
-use crate::try_out::{Section, run, try_out};
-
+#[derive(Default)]
 struct Shared {
     mutex: RecursiveMutex,
     section: Section,
@@ -33,13 +32,11 @@ fn enter_in_time(s: &Shared) {
 
 #[test]
 fn recursive_mutex_excludes_and_knows_its_owner() {
-    try_out("recursive mutex, 4 threads", 16_000, || {
-        let mutex = RecursiveMutex::new();
-        let shared = Arc::new(Shared { mutex, section: Section::new() });
-        run(&shared, [enter_nested, enter_in_time, enter_nested, enter_in_time]);
-        assert!((4..=6).contains(&shared.section.entered()));
-        let attempt = shared.mutex.lock_timed(Some(Duration::ZERO), LockFlags::empty());
+    let bodies = [enter_nested, enter_in_time, enter_nested, enter_in_time];
+    TryOut::new("recursive mutex, 4 threads", 32_000).run(Shared::default, bodies, |s| {
+        assert!((4..=6).contains(&s.section.entered()));
+        let attempt = s.mutex.lock_timed(Some(Duration::ZERO), LockFlags::empty());
         assert_eq!(attempt, LockStatus::Acquired);
-        shared.mutex.unlock();
+        s.mutex.unlock();
     });
 }

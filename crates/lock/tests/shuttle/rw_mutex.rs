@@ -1,19 +1,14 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 
 use pysync_lock::RwMutex;
+use pysync_testing::model::TryOut;
 use shuttle::sync::atomic::AtomicUsize;
 
-use crate::try_out::{run, try_out};
-
 /// Two words that only a writer may make differ.
+#[derive(Default)]
 struct Shared {
     lock: RwMutex,
     words: [AtomicUsize; 2],
-}
-
-fn shared() -> Arc<Shared> {
-    Arc::new(Shared { lock: RwMutex::new(), words: [AtomicUsize::new(0), AtomicUsize::new(0)] })
 }
 
 fn write(s: &Shared) {
@@ -54,7 +49,7 @@ fn try_both(s: &Shared) {
     }
 }
 
-/// Nothing is left in the word that would keep anybody out.
+/// Nothing is left in the word that would keep a thread out.
 fn is_free(s: &Shared) {
     assert!(s.lock.try_read_lock(), "a bit without a writer");
     s.lock.read_unlock();
@@ -64,33 +59,25 @@ fn is_free(s: &Shared) {
 
 #[test]
 fn rw_mutex_readers_and_writers_exclude_each_other_and_lose_no_wake() {
-    try_out("rw mutex, 5 threads", 16_000, || {
-        let shared = shared();
-        run(&shared, [read, write, read_twice, write, read]);
-        assert_eq!(shared.words[0].load(SeqCst), 2);
-        is_free(&shared);
+    let bodies = [read, write, read_twice, write, read];
+    TryOut::new("rw mutex, 5 threads", 32_000).run(Shared::default, bodies, |s| {
+        assert_eq!(s.words[0].load(SeqCst), 2);
+        is_free(s);
     });
 }
 
 #[test]
 fn rw_mutex_attempts_among_waiters() {
-    try_out("rw mutex, attempts", 16_000, || {
-        let shared = shared();
-        run(&shared, [read, write, try_both, read_twice, try_both]);
-        is_free(&shared);
-    });
+    let bodies = [read, write, try_both, read_twice, try_both];
+    TryOut::new("rw mutex, attempts", 32_000).run(Shared::default, bodies, is_free);
 }
 
 #[test]
 fn rw_mutex_many() {
-    try_out("rw mutex, 12 threads", 2_000, || {
-        let shared = shared();
-        let mut bodies = [read as fn(&Shared); 12];
-        bodies[2] = write;
-        bodies[5] = write;
-        bodies[8] = read_twice;
-        bodies[9] = try_both;
-        run(&shared, bodies);
-        is_free(&shared);
-    });
+    let mut bodies = [read as fn(&Shared); 12];
+    bodies[2] = write;
+    bodies[5] = write;
+    bodies[8] = read_twice;
+    bodies[9] = try_both;
+    TryOut::new("rw mutex, 12 threads", 4_000).run(Shared::default, bodies, is_free);
 }

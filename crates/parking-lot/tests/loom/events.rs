@@ -5,10 +5,6 @@ use super::*;
 /// 0 until it happens, then 1; and what it publishes.
 type State = (AtomicU8, Data);
 
-fn state() -> State {
-    (AtomicU8::new(0), Data::new())
-}
-
 fn wait((word, data): &State) {
     while word.load(Acquire) == 0 {
         park(word, 0, None, no_arg(), false);
@@ -24,26 +20,18 @@ fn notify((word, data): &State) {
 
 #[test]
 fn store_then_unpark_all() {
-    exhaustive("event, 2 threads", || {
-        run(state(), &[wait, notify]);
-    });
-    bounded("event, 2 waiters", || {
-        run(state(), &[wait, wait, notify]);
-    });
+    Explore::new("event, 2 threads").run(State::default, [wait, notify], |_| {});
+    Explore::new("event, 2 waiters").bounded().run(State::default, [wait, wait, notify], |_| {});
 }
 
 #[test]
 fn store_then_unpark() {
-    exhaustive("event, unpark", || {
-        run(
-            state(),
-            &[wait, |(word, data)| {
-                data.set(7);
-                word.store(1, Release);
-                unpark(word, |_| {});
-            }],
-        );
-    });
+    fn notify((word, data): &State) {
+        data.set(7);
+        word.store(1, Release);
+        unpark(word, |_| {});
+    }
+    Explore::new("event, unpark").run(State::default, [wait, notify], |_| {});
 }
 
 #[test]
@@ -54,12 +42,12 @@ fn a_word_changed_in_the_callback() {
             word.store(1, Release);
         });
     }
-    exhaustive("event in a callback, 2 threads", || {
-        run(state(), &[wait, notify]);
-    });
-    bounded("event in a callback, 2 waiters", || {
-        run(state(), &[wait, wait, notify]);
-    });
+    Explore::new("event in a callback, 2 threads").run(State::default, [wait, notify], |_| {});
+    Explore::new("event in a callback, 2 waiters").bounded().run(
+        State::default,
+        [wait, wait, notify],
+        |_| {},
+    );
 }
 
 #[test]
@@ -83,13 +71,15 @@ fn the_bucket_and_the_wake_publish_whatever_the_word_does() {
             word.store(1, Relaxed);
         });
     }
-    exhaustive("publication by unpark", || {
-        run(state(), &[wait, notify_one]);
-    });
-    exhaustive("publication by unpark_all, 1 waiter", || {
-        run(state(), &[wait, notify_all]);
-    });
-    bounded("publication by unpark_all, 2 waiters", || {
-        run(state(), &[wait, wait, notify_all]);
-    });
+    Explore::new("publication by unpark").run(State::default, [wait, notify_one], |_| {});
+    Explore::new("publication by unpark_all, 1 waiter").run(
+        State::default,
+        [wait, notify_all],
+        |_| {},
+    );
+    Explore::new("publication by unpark_all, 2 waiters").bounded().run(
+        State::default,
+        [wait, wait, notify_all],
+        |_| {},
+    );
 }

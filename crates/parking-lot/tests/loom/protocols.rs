@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A lock of one byte: 0 free, 1 held, 2 held and somebody may be parked.
+/// A lock of one byte: 0 free, 1 held, 2 held and a thread may be parked.
 type Lock = (AtomicU8, Data);
 
 fn increment((word, data): &Lock) {
@@ -11,7 +11,7 @@ fn increment((word, data): &Lock) {
             park(word, 2, None, no_arg(), false);
         }
     }
-    data.add(1);
+    data.add_one();
     if word.compare_exchange(1, 0, Release, Relaxed).is_err() {
         // A store would do. But loom keeps only what it sees happen in order, so that a plain
         // store is not after an exchange that it raced with and that read what it replaced.
@@ -23,12 +23,10 @@ fn increment((word, data): &Lock) {
 
 #[test]
 fn a_lock_of_one_byte() {
-    exhaustive("byte lock, 2 threads", || {
-        let lock = run((AtomicU8::new(0), Data::new()), &[increment, increment]);
+    Explore::new("byte lock, 2 threads").run(Lock::default, [increment; 2], |lock| {
         assert_eq!(lock.1.get(), 2);
     });
-    bounded("byte lock, 3 threads", || {
-        let lock = run((AtomicU8::new(0), Data::new()), &[increment, increment, increment]);
+    Explore::new("byte lock, 3 threads").bounded().run(Lock::default, [increment; 3], |lock| {
         assert_eq!(lock.1.get(), 3);
     });
 }
@@ -51,14 +49,12 @@ fn permits_are_neither_lost_nor_made_up() {
         permits.fetch_add(1, AcqRel);
         unpark(permits, |_| {});
     }
-    bounded("permits, 2 takers", || {
-        let permits = run(
-            AtomicU32::new(0),
-            &[take, take, |permits| {
-                give(permits);
-                give(permits);
-            }],
-        );
+    fn give_twice(permits: &AtomicU32) {
+        give(permits);
+        give(permits);
+    }
+    let bodies = [take, take, give_twice];
+    Explore::new("permits, 2 takers").bounded().run(AtomicU32::default, bodies, |permits| {
         assert_eq!(permits.load(Relaxed), 0);
     });
 }

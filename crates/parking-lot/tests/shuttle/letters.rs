@@ -2,15 +2,15 @@
 
 use super::*;
 
+#[derive(Default)]
 struct State {
     word: AtomicU8,
-    /// How many callbacks found somebody.
+    /// How many callbacks found a waiter.
     sent: AtomicUsize,
     /// How many waits were woken.
     woken: AtomicUsize,
-    waiters: usize,
-    /// How many of them are through.
-    done: AtomicUsize,
+    /// How many waiters are not through yet.
+    waiting: AtomicUsize,
 }
 
 fn wait(state: &State, timeout: Option<Duration>) {
@@ -27,7 +27,7 @@ fn wait_some(state: &State) {
     wait(state, SOON);
     wait(state, None);
     wait(state, SOON);
-    state.done.fetch_add(1, SeqCst);
+    state.waiting.fetch_sub(1, SeqCst);
 }
 
 fn answer(state: &State) {
@@ -47,29 +47,25 @@ fn answer_some(state: &State) {
 }
 
 fn answer_all(state: &State) {
-    while state.done.load(SeqCst) < state.waiters {
+    while state.waiting.load(SeqCst) > 0 {
         answer(state);
         thread::yield_now();
     }
 }
 
-fn none_is_lost(waiters: usize) {
-    let state = State {
-        word: AtomicU8::new(0),
-        sent: AtomicUsize::new(0),
-        woken: AtomicUsize::new(0),
-        waiters,
-        done: AtomicUsize::new(0),
-    };
-    let mut bodies: Vec<fn(&State)> = vec![answer_some, answer_all];
-    bodies.resize(2 + waiters, wait_some);
-    let state = run(state, &bodies);
+fn waiters(count: usize) -> State {
+    State { waiting: AtomicUsize::new(count), ..State::default() }
+}
+
+fn none_is_lost(state: &State) {
     assert_eq!(state.sent.load(SeqCst), state.woken.load(SeqCst));
     unpark(&state.word, |unparked| assert!(unparked.is_none(), "left behind"));
 }
 
 #[test]
 fn a_wake_and_a_timeout_or_a_signal_are_either_but_never_neither() {
-    check("letters, 1 waiter", || none_is_lost(1));
-    check("letters, 3 waiters", || none_is_lost(3));
+    let bodies = [answer_some, answer_all, wait_some];
+    try_out("letters, 1 waiter").run(|| waiters(1), bodies, none_is_lost);
+    let bodies = [answer_some, answer_all, wait_some, wait_some, wait_some];
+    try_out("letters, 3 waiters").run(|| waiters(3), bodies, none_is_lost);
 }

@@ -2,33 +2,31 @@
 
 use super::*;
 
-type State = (RawMutex, Data);
+type State = (RawMutex, Section);
 
-fn increment((mutex, data): &State) {
+fn enter((mutex, section): &State) {
     mutex.lock();
-    data.increment();
+    section.enter();
     mutex.unlock();
 }
 
-fn increment_twice(state: &State) {
-    increment(state);
-    increment(state);
+fn enter_twice(state: &State) {
+    enter(state);
+    enter(state);
 }
 
-fn try_to_increment((mutex, data): &State) {
+fn try_to_enter((mutex, section): &State) {
     if mutex.try_lock() {
-        data.increment();
+        section.enter();
         mutex.unlock();
     }
 }
 
 #[test]
 fn gh_148820_signals_do_not_end_the_wait_for_a_raw_mutex() {
-    check("raw mutex and signals, 3 threads", || {
-        let state = (RawMutex::new(), Data::new());
-        let bodies = [increment_twice, increment, increment_twice, try_to_increment];
-        let state = run(state, &bodies);
-        assert!(matches!(state.1.get(), 5 | 6));
+    let bodies = [enter_twice, enter, enter_twice, try_to_enter];
+    try_out("raw mutex and signals, 3 threads").run(State::default, bodies, |state| {
+        assert!(matches!(state.1.entered(), 5 | 6));
         assert!(!state.0.is_locked());
     });
 }
@@ -37,10 +35,10 @@ fn gh_148820_signals_do_not_end_the_wait_for_a_raw_mutex() {
 fn gh_148820_a_waiter_outlives_the_wake_it_is_owed() {
     // Waiters that come and go on one stack: one that left early would be woken twice, or be
     // found in the list when it is gone.
-    check("raw mutex and signals, waiters in turn", || {
-        let state = (RawMutex::new(), Data::new());
-        let waiter: fn(&State) = |state| (0..4).for_each(|_| increment(state));
-        let state = run(state, &[waiter, waiter, waiter]);
-        assert_eq!(state.1.get(), 12);
+    fn wait(state: &State) {
+        (0..4).for_each(|_| enter(state));
+    }
+    try_out("raw mutex and signals, waiters in turn").run(State::default, [wait; 3], |state| {
+        assert_eq!(state.1.entered(), 12);
     });
 }

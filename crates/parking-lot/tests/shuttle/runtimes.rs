@@ -46,12 +46,10 @@ fn a_detach_and_an_attach_may_unpark() {
         park_in::<Nosy, _>(word, 0, deadline, no_arg(), true);
         assert_eq!(DETACHES.with(Cell::get), 0, "as many attaches as detaches");
     }
-    check("detach and attach unpark", || {
-        // The last to detach unparks somebody, so nobody needs a wake from outside.
-        let word = run(
-            AtomicU8::new(0),
-            &[|word| wait(word, None), |word| wait(word, SOON), |word| wait(word, None)],
-        );
-        unpark(&raw const *word, |unparked| assert!(unparked.is_none(), "left behind"));
-    });
+    // The last to detach unparks another, so no thread needs a wake from outside.
+    try_out("detach and attach unpark").run(
+        AtomicU8::default,
+        [|word| wait(word, None), |word| wait(word, SOON), |word| wait(word, None)],
+        |word| unpark(&raw const *word, |unparked| assert!(unparked.is_none(), "left behind")),
+    );
 }
