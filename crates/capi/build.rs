@@ -90,9 +90,8 @@ fn constants(assembly: &str) -> String {
     for line in assembly.lines() {
         let Some((_, marker)) = line.split_once("->") else { continue };
         let mut words = marker.trim_end_matches('"').split_whitespace();
-        if let (Some(name), Some(value)) = (words.next(), words.next())
-            && value.parse::<usize>().is_ok()
-        {
+        let (Some(name), Some(value)) = (words.next(), words.next()) else { continue };
+        if value.parse::<usize>().is_ok() {
             writeln!(rust, "pub(crate) const {name}: usize = {value};").expect("a String grows");
         }
     }

@@ -1,5 +1,5 @@
-//! The bits of a word of one byte. A mutex, an event and a once flag share them, as in C; the latter
-//! two give bit 0 names of their own.
+//! The bits of a word of one byte. A mutex, an event and a once flag share them, as in C; the
+//! latter two give bit 0 names of their own.
 
 /// No bit is set. The mutex is unlocked, the event is unset, the once flag is incomplete.
 ///

@@ -29,7 +29,8 @@ const SET: u8 = LOCKED;
 /// the parking lot compares under the bucket lock.
 ///
 /// A thread that has found the event set sees all that the notifier did before
-/// [`notify`](Self::notify). The event can stand in a `static`, and zeroed memory is an unset event.
+/// [`notify`](Self::notify). The event can stand in a `static`, and zeroed memory is an unset
+/// event.
 ///
 /// **Fork**: a child inherits the event as it stood. It may notify and wait as before.
 ///
@@ -145,8 +146,8 @@ impl Event {
         self.wait_slow::<Native>(state, Deadline::after(timeout), flags)
     }
 
-    /// Blocks until the event is set, until `deadline` at most, in a runtime of the caller's choice.
-    /// The other methods that wait are this one for [`Native`].
+    /// Blocks until the event is set, until `deadline` at most, in a runtime of the caller's
+    /// choice. The other methods that wait are this one for [`Native`].
     ///
     /// A deadline that has passed, as [`Deadline::NOW`] has, only looks. [`Deadline::NEVER`] waits
     /// forever. Flags and results are those of [`wait_flags`](Self::wait_flags).

@@ -30,20 +30,21 @@
 //! ```
 //!
 //! # Inside a runtime
-//! An interpreter wants its threads detached while they sleep, its pending calls run after a signal,
-//! and its own way to report a fatal error. It implements [`Runtime`](pysync_platform::Runtime) and
-//! calls the methods that end in `_in`, which take that runtime and, if the wait can end early, a
-//! [`Deadline`](pysync_platform::Deadline) and [`LockFlags`]. There is one for each way to block:
-//! [`Mutex::lock_in`], [`RwMutex::read_lock_in`], [`Event::wait_in`]. The other methods are these
-//! for [`Native`](pysync_platform::Native), the runtime of a program without an interpreter.
+//! An interpreter wants its threads detached while they sleep, its pending calls run after a
+//! signal, and its own way to report a fatal error. It implements
+//! [`Runtime`](pysync_platform::Runtime) and calls the methods that end in `_in`, which take that
+//! runtime and, if the wait can end early, a [`Deadline`](pysync_platform::Deadline) and
+//! [`LockFlags`]. There is one for each way to block: [`Mutex::lock_in`],
+//! [`RwMutex::read_lock_in`], [`Event::wait_in`]. The other methods are these for
+//! [`Native`](pysync_platform::Native), the runtime of a program without an interpreter.
 //!
 //! # Misuse
 //! To unlock what is not locked is a mistake that changes nothing. `unlock` and its like report it
 //! to [`Native`](pysync_platform::Native), which panics. `try_unlock` and its like return an error.
 //!
 //! # Model checking
-//! Built with `RUSTFLAGS="--cfg pysync_loom"` or `"--cfg pysync_shuttle"` the locks stand on that checker's
-//! atomics, and code that uses them can be modelled:
+//! Built with `RUSTFLAGS="--cfg pysync_loom"` or `"--cfg pysync_shuttle"` the locks stand on that
+//! checker's atomics, and code that uses them can be modelled:
 //!
 //! ```
 //! # #[cfg(pysync_loom)]

@@ -28,9 +28,9 @@ struct MutexEntry {
 ///
 /// An uncontended lock or unlock is one compare-exchange. A thread that finds the mutex locked
 /// first yields for a while ([`spin`](pysync_platform::spin) tells how), then parks. Parked threads
-/// are woken in the order in which they parked. A woken thread must win a race for the mutex, unless
-/// it has waited for a millisecond: then the unlocker hands the mutex to it. So a thread that
-/// unlocks and locks again cannot keep the mutex to itself.
+/// are woken in the order in which they parked. A woken thread must win a race for the mutex,
+/// unless it has waited for a millisecond: then the unlocker hands the mutex to it. So a thread
+/// that unlocks and locks again cannot keep the mutex to itself.
 ///
 /// The byte has two bits:
 ///
@@ -376,8 +376,8 @@ impl Mutex {
         }
     }
 
-    /// Unlocks the mutex or hands it over, under the bucket lock. `unparked` is the waiter that this
-    /// unlock wakes.
+    /// Unlocks the mutex or hands it over, under the bucket lock. `unparked` is the waiter that
+    /// this unlock wakes.
     ///
     /// CPython: Python/lock.c:L140 mutex_unpark
     #[doc(alias = "mutex_unpark")]

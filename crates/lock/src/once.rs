@@ -71,8 +71,8 @@ impl OnceFlag {
     }
 
     /// Calls `f`, unless a call has succeeded before. While another thread runs its call, blocks
-    /// through signals, and detached while it sleeps. If that call fails, one of the waiting threads
-    /// runs its own.
+    /// through signals, and detached while it sleeps. If that call fails, one of the waiting
+    /// threads runs its own.
     ///
     /// An `f` that calls `call_once` on the same flag waits for itself, forever.
     ///
@@ -175,7 +175,8 @@ impl Drop for Call<'_> {
     /// CPython: Python/lock.c:L309 unlock_once
     #[doc(alias = "unlock_once")]
     fn drop(&mut self) {
-        // A thread that finds the flag complete may free it. From then on its address is only a key.
+        // A thread that finds the flag complete may free it. From then on its address is only a
+        // key.
         let key = &raw const *self.flag.state;
         // L313-L322: the type `Result` rules out other results, which C rejects here.
         // L324-L329

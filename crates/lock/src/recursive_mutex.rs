@@ -29,8 +29,8 @@ const NONE: Ident = 0;
 /// | `thread` | the owner's ident, or 0 | the owner: after it has locked `mutex`, and before it unlocks it |
 /// | `level` | how many locks the owner has besides its first | the owner |
 ///
-/// A thread that finds its own ident in `thread` has written it itself, so it is the owner. No other
-/// value of `thread` means anything to it.
+/// A thread that finds its own ident in `thread` has written it itself, so it is the owner. No
+/// other value of `thread` means anything to it.
 ///
 /// The mutex can stand in a `static`, and zeroed memory is an unlocked mutex. It guards no data of
 /// its own; [`guarded::ReentrantMutex`](crate::guarded::ReentrantMutex) does.
@@ -142,8 +142,8 @@ impl RecursiveMutex {
     /// Deadlines, flags and results are those of [`Mutex::lock_in`].
     ///
     /// # Fatal errors
-    /// `R` reports `too many recursive locks`, that is `usize::MAX` of them, and a thread ident that
-    /// is 0 or too large. Nothing has changed then.
+    /// `R` reports `too many recursive locks`, that is `usize::MAX` of them, and a thread ident
+    /// that is 0 or too large. Nothing has changed then.
     ///
     /// CPython: Python/lock.c:L379 _PyRecursiveMutex_Lock
     pub fn lock_in<R: Runtime>(&self, deadline: Deadline, flags: LockFlags) -> LockStatus {
@@ -169,8 +169,8 @@ impl RecursiveMutex {
         status
     }
 
-    /// Undoes one lock. The last one unlocks the mutex. Does not block, but for the lock of a bucket
-    /// of the parking lot.
+    /// Undoes one lock. The last one unlocks the mutex. Does not block, but for the lock of a
+    /// bucket of the parking lot.
     ///
     /// # Panics
     /// `unlocking a recursive mutex that is not owned by the current thread`. Nothing has changed
@@ -189,8 +189,8 @@ impl RecursiveMutex {
         }
     }
 
-    /// Undoes one lock. The last one unlocks the mutex. Does not block, but for the lock of a bucket
-    /// of the parking lot. New in CPython 3.14.
+    /// Undoes one lock. The last one unlocks the mutex. Does not block, but for the lock of a
+    /// bucket of the parking lot. New in CPython 3.14.
     ///
     /// # Errors
     /// [`NotOwner`] if the calling thread does not hold the mutex. Nothing has changed then.

@@ -85,8 +85,8 @@ fn is_last_reader(state: usize) -> bool {
 ///
 /// A thread that finds the lock taken first yields for a while
 /// ([`spin`](pysync_platform::spin) tells how), then parks. A wait has no timeout: if a writer gave
-/// up, the readers that are parked behind it would not be woken. The lock is not reentrant: a reader
-/// that locks again behind a parked writer waits forever.
+/// up, the readers that are parked behind it would not be woken. The lock is not reentrant: a
+/// reader that locks again behind a parked writer waits forever.
 ///
 /// The lock can stand in a `static`, and zeroed memory is an unlocked lock. Any thread may unlock
 /// it. It guards no data of its own; [`guarded::RwLock`](crate::guarded::RwLock) does.
@@ -260,7 +260,8 @@ impl RwMutex {
         }
     }
 
-    /// Unlocks for reading if the word is `state` and no thread is to be woken, or returns the word.
+    /// Unlocks for reading if the word is `state` and no thread is to be woken, or returns the
+    /// word.
     ///
     /// CPython: Python/lock.c:L468 _PyRWMutex_RUnlock
     #[inline]
@@ -436,8 +437,8 @@ impl RwMutex {
         self.state.store(0, Relaxed);
     }
 
-    /// Waits for a moment, or parks, after a look that has found the lock taken, in `state`. Returns
-    /// the word as it is then.
+    /// Waits for a moment, or parks, after a look that has found the lock taken, in `state`.
+    /// Returns the word as it is then.
     ///
     /// CPython: Python/lock.c:L413 rwmutex_set_parked_and_wait
     fn wait<R: Runtime>(&self, state: usize, role: *mut (), spin: &mut Option<Spin>) -> usize {

@@ -35,7 +35,8 @@ use crate::NotLocked;
 /// The lock can stand in a `static`, and zeroed memory is an unlocked lock. No method parks,
 /// detaches, or heeds signals.
 ///
-/// **Fork**: [`after_fork`](Self::after_fork) ends a write of a thread that the child does not have.
+/// **Fork**: [`after_fork`](Self::after_fork) ends a write of a thread that the child does not
+/// have.
 ///
 /// ```
 /// use pysync_lock::SeqLock;

@@ -42,8 +42,8 @@
 //! ```
 //!
 //! # Platforms
-//! The bucket locks sleep by `atomic-wait`, which these have. This crate compiles for them, and
-//! so do those that stand on it, but for `pysync-capi`, which needs a C compiler for the target:
+//! This crate compiles for these, and so do those that stand on it, but for `pysync-capi`, which needs
+//! a C compiler for the target:
 //!
 //! - Linux: `aarch64-unknown-linux-gnu`, `aarch64-unknown-linux-musl`,
 //!   `armv7-unknown-linux-gnueabihf`, `i686-unknown-linux-gnu`, `i686-unknown-linux-musl`,

@@ -23,7 +23,7 @@ struct Waiter {
     // L184: written by the waiter before it publishes itself, read by the thread that takes it
     // off the list.
     next: UnsafeCell<*mut Waiter>,
-    // L185: a latch and not a parker: there is one wake, no timeout and no signal.
+    // L185: a latch over a parker, which is C's semaphore: there is one wake, no timeout, no signal.
     latch: Latch,
 }
 

@@ -100,6 +100,8 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Deadline, scope: Scope) -
 ///
 /// `word` is a key and need not point to anything: the waiter may have returned, and have taken the
 /// word with it. Then a stranger that waits at that address may be woken, and looks again.
+// The kernel does not access the memory either: the pointers are keys.
+#[allow(clippy::not_unsafe_ptr_arg_deref)]
 pub fn wake(word: *const AtomicU32, most: u32, scope: Scope) -> usize {
     let most = libc::c_int::try_from(most).unwrap_or(libc::c_int::MAX);
     // SAFETY: FUTEX_WAKE does not access the memory.
@@ -114,6 +116,8 @@ pub fn wake(word: *const AtomicU32, most: u32, scope: Scope) -> usize {
 ///
 /// # Errors
 /// If the kernel, or a sandbox around the process, refuses.
+// The kernel does not access the memory either: the pointers are keys.
+#[allow(clippy::not_unsafe_ptr_arg_deref)]
 pub fn requeue(
     from: *const AtomicU32,
     to: *const AtomicU32,

@@ -82,9 +82,9 @@ const YIELDS_AFTER_WAKE: u32 = 10 * YIELDS_BEFORE_PARK;
 /// The longest interval, in yields from one look to the next.
 const LONGEST_INTERVAL: u32 = 40;
 
-/// How many pauses a waiter makes that meets a lock by chance, and any thread the first time that it
-/// loses a race. They take as long as some dozens of uncontended operations, and save the transfer
-/// of a cache line.
+/// How many pauses a waiter makes that meets a lock by chance, and any thread the first time that
+/// it loses a race. They take as long as some dozens of uncontended operations, and save the
+/// transfer of a cache line.
 const FEWEST_PAUSES: u32 = 16;
 
 /// How many pauses a thread makes at most after it has lost one more race: some microseconds.

@@ -103,8 +103,8 @@ pub enum ParkStatus {
     ///
     /// CPython: Include/internal/pycore_parking_lot.h:L24 Py_PARK_OK
     Ok = 0,
-    /// The caller is to look at its word again. Either the word did not hold the expected value, and
-    /// there was no wait; or the thread forked while it was parked, and this is the child.
+    /// The caller is to look at its word again. Either the word did not hold the expected value,
+    /// and there was no wait; or the thread forked while it was parked, and this is the child.
     ///
     /// CPython: Include/internal/pycore_parking_lot.h:L27 Py_PARK_AGAIN
     Again = -1,

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::env;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::Command;
@@ -52,18 +53,20 @@ pub fn panics_with<T>(message: &str, body: impl FnOnce() -> T) {
         Ok(_) => panic!("expected a panic: {message}"),
         Err(payload) => payload,
     };
-    let panic = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    assert_eq!(panic, Some(message), "it panicked, but not with the right message");
+    assert_eq!(text(&*payload), Some(message), "it panicked, but not with the right message");
+}
+
+/// The message of a panic.
+fn text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 /// Stops printing panics with exactly `message`, for tests that cause many.
 pub fn hush_panics(message: &'static str) {
     let print = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some(message) {
+        if text(info.payload()) != Some(message) {
             print(info);
         }
     }));

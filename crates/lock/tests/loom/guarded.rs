@@ -93,9 +93,10 @@ fn fail_to_init(cell: &OnceCell<Data>) {
 
 #[test]
 fn guarded_once_cell() {
-    let others: [(&str, fn(&OnceCell<Data>)); 3] =
-        [("get_or_init", get_or_init), ("get", get), ("a failure", fail_to_init)];
-    for (name, other) in others {
+    type Body = fn(&OnceCell<Data>);
+
+    let others: [Body; 3] = [get_or_init, get, fail_to_init];
+    for (name, other) in ["get_or_init", "get", "a failure"].into_iter().zip(others) {
         let model = Explore::new(format!("guarded once cell, {name}")).preemptions(4);
         model.run(OnceCell::default, [get_or_init, other], |cell| {
             assert_eq!(cell.get().unwrap().get(), 7);

@@ -53,7 +53,7 @@ impl Data {
 /// loom's cell watches by itself.
 #[cfg(pysync_loom)]
 #[derive(Debug, Default)]
-struct Watch;
+struct Watch(());
 
 #[cfg(pysync_loom)]
 impl Watch {

@@ -105,7 +105,7 @@ impl Explore {
         let mut bodies = vec![None];
         bodies.extend(others.map(Some));
         self.explore(orders(&bodies), move |order| {
-            let run: fn(&S, Option<fn(&S)>) = |shared, body| body.expect("another's")(shared);
+            let run = |shared: &S, body: Option<fn(&S)>| body.expect("another's")(shared);
             let place = order.iter().position(Option::is_none).expect("its own");
             let shared = Arc::new(shared());
             let mut threads = start(&shared, run, &order[..place]);
