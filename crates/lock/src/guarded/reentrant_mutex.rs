@@ -46,7 +46,7 @@ impl<R: Runtime> Runtime for Counted<R> {
 }
 
 /// A mutex that owns its data and that its owner may lock again; its guards give shared access
-/// only. Over [`RecursiveMutex`](crate::RecursiveMutex).
+/// only. Over [`RecursiveMutex`].
 ///
 /// `lock_api` has one of these, which cannot be reset: its owner and its count survive into the
 /// child of a fork, where nothing can set them back.
