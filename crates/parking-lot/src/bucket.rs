@@ -139,7 +139,7 @@ impl Bucket {
     /// # Safety
     /// This thread is the only one left.
     pub(crate) unsafe fn reset(&self) {
-        // SAFETY: nobody else is there, by contract.
+        // SAFETY: this is the only thread, by contract.
         unsafe { self.mutex.reset() };
         // SAFETY: as above.
         self.queues.with_mut(|queues| unsafe { *queues = WaitQueues::new() });

@@ -31,7 +31,7 @@ macro_rules! park_word {
             fn holds(&self, expected: $value) -> bool {
                 // L297-L302: the type says which size it is, so there is no other to rule out.
                 // Ordering: Relaxed, where C is SeqCst. Called under the bucket lock, which
-                // orders it with every unpark of the address: an unpark that found nobody came
+                // orders it with every unpark of the address: an unpark that found no waiter came
                 // before us, and so did the store that it announces.
                 self.load(Ordering::Relaxed) == expected
             }

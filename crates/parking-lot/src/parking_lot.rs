@@ -96,8 +96,8 @@ pub fn park_in<R: Runtime, W: ParkWord>(
 
 /// Unparks the thread that has been parked longest on `word`'s address, if there is one.
 ///
-/// `f` runs in any case, under the bucket lock, before the thread wakes; `None` says that nobody
-/// is parked there. It is the place to change the word such that no thread that parks meanwhile
+/// `f` runs in any case, under the bucket lock, before the thread wakes; `None` says that no thread is
+/// parked there. It is the place to change the word such that no thread that parks meanwhile
 /// is missed. It must be short and must not park, unpark, or take a lock whose holder might.
 ///
 /// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
@@ -145,7 +145,7 @@ pub fn unpark_all<W: ParkWord>(word: *const W) {
 }
 
 /// [`unpark_all`] with a callback under the bucket lock, as [`unpark`] has it: it learns whether
-/// anybody was parked there. C has no callback here.
+/// a thread was parked there. C has no callback here.
 ///
 /// # Aborts
 /// The process, with a message, if `f` panics.

@@ -19,18 +19,22 @@ impl std::error::Error for PendingCallError {}
 /// What these crates ask of the interpreter around them: the one seam to `pystate.c`, `ceval.c`,
 /// `thread.c` and `pylifecycle.c`.
 ///
-/// Types stay free of it. Slow paths are generic over `R: Runtime`; each method that can block
-/// has a twin with `_in` in its name that takes another runtime, and the plain one is that twin
-/// for [`Native`].
+/// Types stay free of it. Each method that can block has one generic form over `R: Runtime`, with
+/// `_in` in its name; the plain forms are calls of it for [`Native`].
 ///
-/// A waiting thread calls `detach` after it has queued itself and before it sleeps, and `attach`
-/// once its bucket is clean, each with no bucket lock held and no Rust guard on the stack that
-/// the runtime could miss if it never returns.
+/// A wait has five steps:
+///
+/// 1. The waiter queues itself, under the lock of a bucket.
+/// 2. It calls `detach`. It holds no bucket lock.
+/// 3. It sleeps.
+/// 4. It leaves the queue, if no waker has taken it off.
+/// 5. It calls `attach`. It holds no bucket lock, and nothing with a destructor that matters is alive
+///    in these crates, because `attach` may never return.
 pub trait Runtime {
     /// Proof of a detach, handed back to [`Runtime::attach`].
     type Detached;
 
-    /// Detaches the calling thread from the runtime, so that nobody waits for it while it
+    /// Detaches the calling thread from the runtime, so that no other thread waits for it while it
     /// sleeps; `None` if it was not attached. May unlock and so unpark other threads, and even
     /// the caller. A panic aborts the process: the caller is queued, and to unwind would leave
     /// its stack behind.

@@ -7,7 +7,7 @@ use pysync_platform::{Native, Runtime};
 
 use crate::OnceFlag;
 
-/// A cell that is written once, by whoever comes first, and read by everybody.
+/// A cell that is written once, by the thread that comes first, and read by all.
 ///
 /// A failed or panicking initialisation leaves it empty for the next one. Usable in a `static`.
 ///
@@ -37,8 +37,8 @@ impl<T> Default for Slot<T> {
     }
 }
 
-// SAFETY: written under the once flag, then only shared; whoever initialises sends the value to
-// whoever drops it.
+// SAFETY: written under the once flag, then only shared. The thread that initialises sends the value
+// to the thread that drops it.
 unsafe impl<T: Send + Sync> Sync for OnceCell<T> {}
 
 impl<T> OnceCell<T> {
@@ -50,7 +50,7 @@ impl<T> OnceCell<T> {
     /// The value, if there is one. Never blocks.
     #[inline]
     pub fn get(&self) -> Option<&T> {
-        // SAFETY: initialised, and from then on nobody writes while the cell is shared.
+        // SAFETY: initialised, and from then on no thread writes while the cell is shared.
         self.once
             .is_initialized()
             .then(|| self.value.with(|value| unsafe { (*value).0.assume_init_ref() }))
@@ -130,7 +130,7 @@ impl<T> OnceCell<T> {
     fn init<R: Runtime, E>(&self, f: impl FnOnce() -> Result<T, E>) -> Result<&T, E> {
         self.once.call_once_in::<R, E>(|| {
             let value = f()?;
-            // SAFETY: nobody reads before the flag says so, and the flag lets in one at a time.
+            // SAFETY: no thread reads before the flag says so, and the flag lets in one at a time.
             self.value.with_mut(|slot| unsafe { (*slot).0.write(value) });
             Ok(())
         })?;
@@ -166,7 +166,7 @@ impl<T> OnceCell<T> {
 impl<T> Drop for OnceCell<T> {
     fn drop(&mut self) {
         if let Some(value) = self.get_mut() {
-            // SAFETY: initialised, and nobody looks again.
+            // SAFETY: initialised, and no thread looks again.
             unsafe { std::ptr::drop_in_place(value) };
         }
     }

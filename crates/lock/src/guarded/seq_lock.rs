@@ -51,7 +51,7 @@ impl<T: Copy> SeqLock<T> {
     pub fn try_read(&self) -> Option<T> {
         let sequence = self.lock.begin_read();
         let copy: MaybeUninit<T> = self.words.load();
-        // SAFETY: nobody wrote between the first word and the last, so that the copy is one that
+        // SAFETY: no thread wrote between the first word and the last, so that the copy is one that
         // a writer stored whole.
         self.lock.end_read(sequence).then(|| unsafe { copy.assume_init() })
     }

@@ -1,4 +1,4 @@
-//! loom: are the orderings enough? Two threads exhaustively, three within a bound of preemptions.
+//! loom: are the orderings enough? Two threads without a bound of preemptions, three within one.
 //!
 //! `RUSTFLAGS="--cfg pysync_loom" cargo test --release -p pysync-lock --test loom -- --nocapture`
 //!

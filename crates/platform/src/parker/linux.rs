@@ -4,7 +4,7 @@ use crate::futex::{self, Outcome, Scope};
 use crate::primitive::atomic::{AtomicU32, Ordering};
 use crate::{Deadline, ParkStatus};
 
-/// Wakeups that nobody has taken yet.
+/// The wakeups that the waiter has not taken yet.
 pub(super) struct Sleep {
     count: AtomicU32,
 }
@@ -90,8 +90,8 @@ impl Sleep {
     }
 
     /// Stores a wakeup; returns the word that the waiter sleeps on, which is only a key to the
-    /// kernel now: the waiter may take the wakeup, return, and reuse its stack. Whoever sleeps
-    /// there by then looks again.
+    /// kernel now: the waiter may take the wakeup, return, and reuse its stack. A thread that
+    /// sleeps there by then looks again.
     ///
     /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
     ///

@@ -8,7 +8,7 @@ use crate::primitive::checker::sync::{Condvar, Mutex};
 use crate::{Deadline, ParkStatus};
 use std::sync::Arc;
 
-/// Wakeups that nobody has taken yet.
+/// The wakeups that the waiter has not taken yet.
 pub(super) struct Sleep {
     // Shared, so that a waker never touches a condition variable that its waiter has dropped:
     // the checkers' objects are not made for that, the real parkers are.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::{Deadline, ParkStatus, monotonic_now};
 
-/// Wakeups that nobody has taken yet.
+/// The wakeups that the waiter has not taken yet.
 pub(super) struct Sleep {
     count: Mutex<u32>,
     condvar: Condvar,
