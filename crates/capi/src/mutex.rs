@@ -1,6 +1,6 @@
 use std::ffi::c_int;
 
-use pysync_lock::{LockFlags, Mutex};
+use pysync_lock::{LockFlags, LockStatus, Mutex};
 use pysync_platform::Deadline;
 
 use crate::runtime::{CPython, fatal};
@@ -28,7 +28,12 @@ unsafe extern "C" fn _PyMutex_LockTimed(m: *const Mutex, timeout: PyTime, flags:
     // In C the flags are an enum, and callers combine them with `|`.
     let flags = LockFlags::from_bits_truncate(flags);
     // SAFETY: as above.
-    unsafe { (*m).lock_in::<CPython>(timeout::deadline(timeout), flags) as c_int }
+    let m = unsafe { &*m };
+    // A free mutex costs no look at the clock.
+    if m.try_lock() {
+        return LockStatus::Acquired as c_int;
+    }
+    m.lock_in::<CPython>(timeout::deadline(timeout), flags) as c_int
 }
 
 /// CPython: Python/lock.c:L161 _PyMutex_TryUnlock
