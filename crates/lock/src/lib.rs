@@ -77,6 +77,7 @@ mod bits;
 mod event;
 pub mod guarded;
 mod mutex;
+mod mutex_waiter;
 mod once;
 mod recursive_mutex;
 mod rw_mutex;
@@ -86,6 +87,7 @@ mod wait;
 
 pub use event::Event;
 pub use mutex::Mutex;
+pub use mutex_waiter::MutexWaiter;
 pub use once::OnceFlag;
 pub use pysync_parking_lot::RawMutex;
 pub use pysync_platform::{LockFlags, LockStatus, NotLocked};

@@ -2,27 +2,17 @@ use std::fmt;
 use std::time::Duration;
 
 use pysync_parking_lot::{Unparked, unpark};
+use pysync_platform::primitive::Zeroed;
 use pysync_platform::primitive::atomic::{
     AtomicU8,
     Ordering::{Acquire, Relaxed, Release},
 };
-use pysync_platform::primitive::{UnsafeCell, Zeroed};
 use pysync_platform::spin::Next;
-use pysync_platform::{Deadline, Native, ParkStatus, Runtime, Spin, TIME_TO_BE_FAIR};
+use pysync_platform::{Deadline, Native, ParkStatus, Runtime, Spin};
 
 use crate::bits::{HAS_PARKED, LOCKED, UNLOCKED};
 use crate::wait::announce_and_park;
-use crate::{LockFlags, LockStatus, NotLocked, trace};
-
-/// What a waiter and the unlocker that wakes it tell each other. It lies on the waiter's stack.
-///
-/// CPython: Python/lock.c:L33 mutex_entry
-struct MutexEntry {
-    // L36: the waiter writes it before it parks, and the unlocker reads it.
-    time_to_be_fair: Deadline,
-    // L39: the unlocker writes it under the bucket lock, and the waiter reads it once it is awake.
-    handed_off: UnsafeCell<bool>,
-}
+use crate::{LockFlags, LockStatus, MutexWaiter, NotLocked, trace};
 
 /// A mutex of one byte, fair after a millisecond.
 ///
@@ -281,11 +271,24 @@ impl Mutex {
         }
 
         // L65-L76
-        let time_to_be_fair = Deadline::after(Some(TIME_TO_BE_FAIR));
-        let entry = MutexEntry { time_to_be_fair, handed_off: UnsafeCell::new(false) };
+        let entry = MutexWaiter::new();
+        let due = entry.contend();
 
         // L78-L79
-        let mut spin = Spin::new(self.key().addr(), time_to_be_fair, deadline);
+        let spin = Spin::new(self.word().addr(), due, deadline);
+        self.lock_as::<R>(&entry, spin, deadline, flags)
+    }
+
+    /// Waits for a mutex that the caller has just found locked, as `entry`.
+    ///
+    /// CPython: Python/lock.c:L53 _PyMutex_LockTimed
+    pub(crate) fn lock_as<R: Runtime>(
+        &self,
+        entry: &MutexWaiter,
+        mut spin: Spin,
+        deadline: Deadline,
+        flags: LockFlags,
+    ) -> LockStatus {
         // As the caller has found it, or nearly so: the wait begins before the next look.
         let mut state = LOCKED;
         loop {
@@ -307,13 +310,13 @@ impl Mutex {
             }
 
             // L99-L109: it has not, so this thread parks.
-            let park_arg = (&raw const entry).cast_mut().cast();
+            let park_arg = entry.park_arg();
             let status = announce_and_park::<R, _>(&*self.state, state, park_arg, deadline, flags);
             match status {
                 // L110-L115: the unlocker has left the mutex locked, for this thread.
-                // SAFETY: the unlocker wrote to the entry before the wake, and is done with it.
-                ParkStatus::Ok if entry.handed_off.with(|handed_off| unsafe { *handed_off }) => {
-                    trace::hand_off(self.key().addr());
+                // SAFETY: the unlocker is done with the entry.
+                ParkStatus::Ok if unsafe { entry.is_handed_off() } => {
+                    trace::hand_off(self.word().addr());
                     return LockStatus::Acquired;
                 }
                 // L117-L121
@@ -362,7 +365,7 @@ impl Mutex {
         }
         // L169-L173: the byte is `0b11`. No other thread changes it now, but for a second unlock by
         // mistake.
-        unpark(self.key(), |unparked| self.release(unparked));
+        unpark(self.word(), |unparked| self.release(unparked));
         Ok(())
     }
 
@@ -386,16 +389,14 @@ impl Mutex {
         let mut state = UNLOCKED;
         // L143
         if let Some(unparked) = unparked {
-            let entry: *const MutexEntry = unparked.park_arg.cast_const().cast();
-            // L144-L147: a waiter that is due gets the mutex.
+            let entry: *const MutexWaiter = unparked.park_arg.cast_const().cast();
+            // L144-L152: a waiter that is due gets the mutex. It stays locked, so that no other
+            // thread gets it first.
             // SAFETY:
-            // - Threads park on a mutex's byte only in `lock_slow`, so the argument is an entry.
+            // - Threads park on a mutex's byte only in `lock_as`, or are moved to it by the contract
+            //   of `requeue_waiter`, so the argument is an entry.
             // - The waiter sleeps until this callback is over, so the entry is there.
-            let should_be_fair = unsafe { (*entry).time_to_be_fair }.has_passed();
-            // L149-L152: the mutex stays locked, so that no other thread gets it first.
-            // SAFETY: as above. The waiter does not read it before it is awake.
-            unsafe { (*entry).handed_off.with_mut(|handed_off| *handed_off = should_be_fair) };
-            if should_be_fair {
+            if unsafe { MutexWaiter::hand_off_if_due(entry) } {
                 state |= LOCKED;
             }
             // L153-L155: this is exact; C's answer is for the whole bucket (gh-135641).
@@ -412,8 +413,28 @@ impl Mutex {
 
     /// What threads park on.
     #[inline]
-    fn key(&self) -> *const AtomicU8 {
+    pub(crate) fn word(&self) -> *const AtomicU8 {
         &raw const *self.state
+    }
+
+    /// Says in the byte of a locked mutex that threads are parked at it; false if it is unlocked,
+    /// and then the byte is as it was.
+    pub(crate) fn announce_if_locked(&self) -> bool {
+        // Ordering: Relaxed, here and below: the bit publishes nothing, and the bucket lock orders
+        // it with the unlock that looks for it.
+        let mut state = self.state.load(Relaxed);
+        while state & LOCKED != 0 {
+            match self.state.compare_exchange_weak(state, state | HAS_PARKED, Relaxed, Relaxed) {
+                Ok(_) => return true,
+                Err(actual) => state = actual,
+            }
+        }
+        false
+    }
+
+    /// Says in the byte that threads are parked at the mutex.
+    pub(crate) fn announce(&self) {
+        self.state.fetch_or(HAS_PARKED, Relaxed);
     }
 }
 

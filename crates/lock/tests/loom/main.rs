@@ -9,7 +9,10 @@
 
 mod event;
 mod guarded;
+#[path = "../common/monitor.rs"]
+mod monitor;
 mod mutex;
+mod mutex_waiter;
 mod once;
 mod recursive_mutex;
 mod rw_mutex;

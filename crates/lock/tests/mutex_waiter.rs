@@ -1,0 +1,130 @@
+//! Waiters of a condition that are moved to the mutex: who is woken, and when one is handed it.
+#![cfg(not(any(pysync_loom, pysync_shuttle)))]
+
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use pysync_lock::{LockFlags, Mutex, MutexWaiter};
+use pysync_parking_lot::{
+    Deadline, Key, Native, ParkStatus, Position, UnparkResult, Waiter, inspect, unpark_requeue,
+};
+use pysync_testing::{wait_until, watchdog};
+
+static CONDITION: [u8; 4] = [0; 4];
+
+/// Queues a waiter of the condition.
+fn queue(waiter: Pin<&Waiter>, condition: Key) {
+    // SAFETY: all who park on this key do so with a `MutexWaiter`.
+    assert!(unsafe { waiter.queue(condition, Position::Back, || true) });
+}
+
+fn notify_all(condition: Key, mutex: &Mutex) -> UnparkResult {
+    let mut is_first = true;
+    // SAFETY: as above, and `requeue_waiter` is called where it is to be.
+    unsafe {
+        unpark_requeue(
+            condition,
+            |_| Some(mutex.requeue_key()),
+            |waiter| {
+                let is_first = std::mem::replace(&mut is_first, false);
+                mutex.requeue_waiter(waiter.park_arg.cast(), is_first)
+            },
+            |_| (),
+        )
+    }
+}
+
+fn parked_at(mutex: &Mutex) -> usize {
+    inspect(mutex.requeue_key(), |args| args.count())
+}
+
+#[test]
+fn waiters_are_moved_to_a_mutex_that_is_held_and_one_is_woken_of_one_that_is_free() {
+    let _watchdog = watchdog();
+    let (mutex, condition) = (Mutex::new(), Key::of(&CONDITION[0]));
+    let entries = [MutexWaiter::new(), MutexWaiter::new(), MutexWaiter::new()];
+    for held in [true, false] {
+        let waiters: [_; 3] =
+            std::array::from_fn(|index| Box::pin(Waiter::new(entries[index].park_arg())));
+        for waiter in &waiters {
+            queue(waiter.as_ref(), condition);
+        }
+        if held {
+            mutex.lock();
+        }
+        let told = notify_all(condition, &mutex);
+        assert_eq!((told.unparked, told.requeued), if held { (0, 3) } else { (1, 2) });
+        assert_eq!(parked_at(&mutex), told.requeued);
+        if held {
+            mutex.unlock();
+        }
+        // Each takes the mutex and wakes the next one by its unlock.
+        for (waiter, entry) in waiters.iter().zip(&entries) {
+            let status = waiter.as_ref().sleep::<Native>(Deadline::NEVER, false);
+            assert_eq!(status, ParkStatus::Ok);
+            mutex.relock_in::<Native>(entry, LockFlags::DETACH);
+            assert!(mutex.is_locked());
+            mutex.unlock();
+        }
+        assert_eq!(parked_at(&mutex), 0);
+        assert!(!mutex.is_locked());
+    }
+}
+
+#[test]
+fn a_moved_waiter_is_handed_the_mutex_a_millisecond_after_its_notification() {
+    let _watchdog = watchdog();
+    let (mutex, condition) = (Mutex::new(), Key::of(&CONDITION[1]));
+    let (queued, woken) = (AtomicBool::new(false), AtomicBool::new(false));
+    thread::scope(|s| {
+        s.spawn(|| {
+            let entry = MutexWaiter::new();
+            let waiter = pin!(Waiter::new(entry.park_arg()));
+            queue(waiter.as_ref(), condition);
+            queued.store(true, SeqCst);
+            assert_eq!(waiter.as_ref().sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+            woken.store(true, SeqCst);
+            mutex.relock_in::<Native>(&entry, LockFlags::DETACH);
+            mutex.unlock();
+        });
+        wait_until(|| queued.load(SeqCst));
+        mutex.lock();
+        assert_eq!(notify_all(condition, &mutex).requeued, 1);
+        // It becomes due.
+        thread::sleep(Duration::from_millis(3));
+        assert!(!woken.load(SeqCst));
+        mutex.unlock();
+        // Handed off, it has never been unlocked; the waiter unlocks it.
+        wait_until(|| !mutex.is_locked());
+        assert!(woken.load(SeqCst), "it was unlocked, and not handed off");
+    });
+}
+
+#[test]
+fn a_waiter_that_is_not_due_is_only_woken() {
+    // However long it has waited for the condition.
+    let _watchdog = watchdog();
+    let (mutex, condition) = (Mutex::new(), Key::of(&CONDITION[2]));
+    let entry = MutexWaiter::new();
+    let waiter = pin!(Waiter::new(entry.park_arg()));
+    let waiter = waiter.as_ref();
+    let woken = (0..100).any(|_| {
+        queue(waiter, condition);
+        thread::sleep(Duration::from_millis(2));
+        mutex.lock();
+        assert_eq!(notify_all(condition, &mutex).requeued, 1);
+        mutex.unlock();
+        // False only if a millisecond has passed between the last two lines.
+        let was_woken = mutex.try_lock();
+        if was_woken {
+            mutex.unlock();
+        }
+        assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+        mutex.relock_in::<Native>(&entry, LockFlags::empty());
+        mutex.unlock();
+        was_woken
+    });
+    assert!(woken, "it was handed the mutex each time");
+}
