@@ -2,7 +2,6 @@
 #![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use pysync_lock::{LockFlags, Mutex, MutexWaiter};
 use pysync_parking_lot::{
     Deadline, Key, Native, ParkStatus, Position, UnparkResult, Waiter, inspect, unpark_requeue,
 };
-use pysync_testing::{wait_until, watchdog};
+use pysync_testing::watchdog;
 
 static CONDITION: [u8; 4] = [0; 4];
 
@@ -75,31 +74,28 @@ fn waiters_are_moved_to_a_mutex_that_is_held_and_one_is_woken_of_one_that_is_fre
 
 #[test]
 fn a_moved_waiter_is_handed_the_mutex_a_millisecond_after_its_notification() {
-    let _watchdog = watchdog();
     let (mutex, condition) = (Mutex::new(), Key::of(&CONDITION[1]));
-    let (queued, woken) = (AtomicBool::new(false), AtomicBool::new(false));
-    thread::scope(|s| {
-        s.spawn(|| {
-            let entry = MutexWaiter::new();
-            let waiter = pin!(Waiter::new(entry.park_arg()));
-            queue(waiter.as_ref(), condition);
-            queued.store(true, SeqCst);
-            assert_eq!(waiter.as_ref().sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
-            woken.store(true, SeqCst);
-            mutex.relock_in::<Native>(&entry, LockFlags::DETACH);
-            mutex.unlock();
-        });
-        wait_until(|| queued.load(SeqCst));
-        mutex.lock();
-        assert_eq!(notify_all(condition, &mutex).requeued, 1);
-        // It becomes due.
-        thread::sleep(Duration::from_millis(3));
-        assert!(!woken.load(SeqCst));
-        mutex.unlock();
-        // Handed off, it has never been unlocked; the waiter unlocks it.
-        wait_until(|| !mutex.is_locked());
-        assert!(woken.load(SeqCst), "it was unlocked, and not handed off");
-    });
+    let entry = MutexWaiter::new();
+    let waiter = pin!(Waiter::new(entry.park_arg()));
+    let waiter = waiter.as_ref();
+    queue(waiter, condition);
+    mutex.lock();
+    assert_eq!(notify_all(condition, &mutex).requeued, 1);
+    // For the waiter to become due.
+    thread::sleep(Duration::from_millis(3));
+    mutex.unlock();
+    assert!(mutex.is_locked(), "it was unlocked, and not handed off");
+    assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+    mutex.relock_in::<Native>(&entry, LockFlags::DETACH);
+    mutex.unlock();
+    assert!(!mutex.is_locked());
+
+    // The next wait as the same waiter knows nothing of it.
+    queue(waiter, condition);
+    assert_eq!(waiter.sleep::<Native>(Deadline::NOW, false), ParkStatus::Timeout);
+    mutex.relock_in::<Native>(&entry, LockFlags::DETACH);
+    assert!(mutex.is_locked(), "the waiter thinks that it was handed the mutex");
+    mutex.unlock();
 }
 
 #[test]
