@@ -197,6 +197,8 @@ fn a_waiter_that_was_queued_or_moved_is_on_no_queue_in_the_child() {
                 parked == [0, 0]
                     && ended
                     && queue()
+                    && waiter.sleep::<Native>(Deadline::NOW, false) == ParkStatus::Timeout
+                    && queue()
                     && moved().requeued == 1
                     && unpark_filter(to, |_| Choice::Unpark, |_| ()).unparked == 1
                     && waiter.sleep::<Native>(Deadline::NEVER, false) == ParkStatus::Ok

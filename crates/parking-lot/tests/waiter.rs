@@ -4,8 +4,9 @@
 mod common;
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::thread;
@@ -78,6 +79,23 @@ fn a_waiter_that_leaves_learns_whether_it_was_unparked() {
 
 #[test]
 fn a_waiter_that_is_dropped_leaves() {
+    let word = AtomicU8::new(0);
+    // Its memory stays, so that the queue can be looked at afterwards whatever is in it.
+    let mut place = Box::new(MaybeUninit::new(Waiter::new(null_mut())));
+    let waiter = place.as_mut_ptr();
+    // SAFETY: the waiter does not move, and is dropped before its memory goes. Nothing reads the park
+    // arguments of a test's own word.
+    unsafe {
+        let pinned = Pin::new_unchecked(&*waiter);
+        assert!(pinned.queue(Key::of(&word), Position::Back, || true));
+        assert_eq!(parked_on(&word), 1);
+        std::ptr::drop_in_place(waiter);
+    }
+    assert_eq!(parked_on(&word), 0);
+}
+
+#[test]
+fn a_panic_takes_a_waiter_off_its_queue() {
     let word = AtomicU8::new(0);
     hush_panics("leaves on the way");
     let queue = || {
