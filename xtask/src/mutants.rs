@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -120,7 +121,30 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
         println!("{:<44} skipped: no nightly toolchain is installed", mutant.name);
     }
 
-    let scratch = Scratch::make(workspace)?;
+    // Models in one copy, tests in another, side by side: a copy's time goes into building one
+    // crate after the other.
+    let (models, tests): (Vec<_>, Vec<_>) =
+        chosen.iter().copied().partition(|(mutant, _)| mutant.killed_by.tool.is_checker());
+    let survivors = thread::scope(|scope| {
+        let models = scope.spawn(|| survivors(workspace, "models", &models));
+        let tests = survivors(workspace, "tests", &tests);
+        anyhow::Ok(models.join().expect("it does not panic")? + tests?)
+    })?;
+    println!(
+        "{} mutants: {} killed, {survivors} survived, {} skipped",
+        chosen.len() + skipped.len(),
+        chosen.len() - survivors,
+        skipped.len()
+    );
+    Ok(Outcome::of(survivors > 0))
+}
+
+/// Makes each change in a copy of the workspace; says how many of them no test has noticed.
+fn survivors(workspace: &Workspace, copy: &str, chosen: &[(&Mutant, &String)]) -> Result<usize> {
+    if chosen.is_empty() {
+        return Ok(0);
+    }
+    let scratch = Scratch::make(workspace, copy)?;
     // A test that fails anyway would kill everything.
     for killer in chosen.iter().map(|(mutant, _)| &mutant.killed_by).collect::<BTreeSet<_>>() {
         if scratch.run(killer)? != Verdict::Survived {
@@ -129,7 +153,7 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     }
 
     let mut survivors = 0;
-    for (mutant, broken) in &chosen {
+    for (mutant, broken) in chosen {
         let started = Instant::now();
         let path = scratch.tree.join(&mutant.file);
         let original = fs::read_to_string(&path)?;
@@ -141,13 +165,7 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
         let seconds = started.elapsed().as_secs_f64();
         println!("{:<44} {verdict:<9} {seconds:5.1} s  {}", mutant.name, mutant.killed_by);
     }
-    println!(
-        "{} mutants: {} killed, {survivors} survived, {} skipped",
-        chosen.len() + skipped.len(),
-        chosen.len() - survivors,
-        skipped.len()
-    );
-    Ok(Outcome::of(survivors > 0))
+    Ok(survivors)
 }
 
 impl Mutant {
@@ -184,10 +202,11 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn make(workspace: &Workspace) -> Result<Self> {
+    fn make(workspace: &Workspace, copy: &str) -> Result<Self> {
         let target = std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| workspace.path("target"), |dir| workspace.path(PathBuf::from(dir)))
-            .join("mutants");
+            .join("mutants")
+            .join(copy);
         let tree = target.join("tree");
         let listed = Command::new("git")
             .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
@@ -227,7 +246,7 @@ impl Scratch {
                     child.wait()?;
                     return Ok(Verdict::Hung);
                 }
-                None => std::thread::sleep(Duration::from_millis(50)),
+                None => thread::sleep(Duration::from_millis(50)),
             }
         }
     }
@@ -303,6 +322,10 @@ impl Tool {
             Self::Test => "test",
             Self::Tsan => "tsan",
         }
+    }
+
+    fn is_checker(self) -> bool {
+        matches!(self, Self::Loom | Self::Shuttle)
     }
 
     fn is_installed(self) -> bool {
