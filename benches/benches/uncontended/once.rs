@@ -45,6 +45,6 @@ pub(crate) fn event(c: &mut Criterion) {
     set.notify();
     group.bench_function("is_set", |b| b.iter(|| black_box(&set).is_set()));
     group.bench_function("wait, set", |b| b.iter(|| black_box(&set).wait()));
-    group.bench_function("notify, nobody waits", |b| b.iter(|| black_box(&Event::new()).notify()));
+    group.bench_function("notify, no waiter", |b| b.iter(|| black_box(&Event::new()).notify()));
     group.finish();
 }

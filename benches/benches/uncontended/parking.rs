@@ -7,7 +7,7 @@ use criterion::Criterion;
 use pysync_parking_lot::{Parker, park, unpark, unpark_all};
 use pysync_platform::monotonic_now;
 
-/// The ways through the parking lot on which nobody sleeps.
+/// The ways through the parking lot on which no thread sleeps.
 pub(crate) fn parking(c: &mut Criterion) {
     let mut group = c.benchmark_group("parking lot");
     let word = AtomicU32::new(0);
@@ -27,13 +27,15 @@ pub(crate) fn parking(c: &mut Criterion) {
     group.bench_function("pysync, park with timeout 0", |b| {
         b.iter(|| park(black_box(&word), 0, Some(Duration::ZERO), ptr::null_mut(), false));
     });
-    group.bench_function("pysync, unpark nobody", |b| b.iter(|| unpark(black_box(&word), |_| {})));
-    group.bench_function("parking_lot_core, unpark nobody", |b| {
+    group.bench_function("pysync, unpark, no waiter", |b| {
+        b.iter(|| unpark(black_box(&word), |_| {}))
+    });
+    group.bench_function("parking_lot_core, unpark, no waiter", |b| {
         let token = |_| parking_lot_core::DEFAULT_UNPARK_TOKEN;
         // SAFETY: as above.
         b.iter(|| unsafe { parking_lot_core::unpark_one(black_box(key), token) });
     });
-    group.bench_function("pysync, unpark all of nobody", |b| {
+    group.bench_function("pysync, unpark all, no waiter", |b| {
         b.iter(|| unpark_all(black_box(&word)));
     });
     let semaphore = Parker::new();

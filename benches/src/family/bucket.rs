@@ -72,7 +72,7 @@ pub(crate) fn plan(full: bool) -> Plan {
     }
     Plan {
         name: "bucket",
-        title: "Unpark of an address where nobody waits, beside threads parked on others",
+        title: "Unpark of an address without waiters, beside threads parked on others",
         unit: "ns",
         higher_is_better: false,
         x: "strangers",

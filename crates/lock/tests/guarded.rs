@@ -360,7 +360,7 @@ fn guards_of_a_runtime_detach_around_their_sleep_and_only_there() {
         assert_detached(waiter.unwrap().join().unwrap());
     });
 
-    // This thread has waited for nobody; and what is an attempt does not sleep.
+    // This thread has never waited. An attempt does not sleep.
     let _guard = MUTEX.lock();
     assert!(MUTEX.try_lock().is_none());
     assert!(MUTEX.try_lock_for(Duration::ZERO).is_none());

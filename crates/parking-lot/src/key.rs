@@ -27,7 +27,7 @@ impl Key {
         self.0
     }
 
-    /// For an entry that is on no queue yet, and for the tests of the queues.
+    /// The key of an address that is known as a number.
     pub(crate) const fn at(addr: usize) -> Self {
         Self(addr)
     }

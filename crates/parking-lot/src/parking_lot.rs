@@ -89,8 +89,8 @@ pub fn park_in<R: Runtime, W: ParkWord>(
 ) -> ParkStatus {
     let wait = Wait { deadline, park_arg, detach, position: Position::Back };
     // L320: the comparison, under the bucket lock.
-    // SAFETY: the caller has a reference to the word, so the word is its own, and it decides what
-    // those who park on it pass.
+    // SAFETY: the caller borrows the word, so that it belongs to the caller's own code, as does what
+    // reads the park arguments of the threads on it. No other type's word can be borrowed here.
     unsafe { park_with::<R>(Key::of(word), wait, || word.holds(expected), || ()) }
 }
 

@@ -4,7 +4,7 @@
 //! in it. Here the first waiters of all addresses form a digital search tree: at the depth `d`
 //! bit `d` of the mixed address says whether to go left or right, and any node may hold any
 //! address that leads to it. Nothing is ever rotated, and no path is longer than an address has
-//! bits. Those who wait for the same address hang from its first waiter.
+//! bits. The other waiters for an address hang from its first one.
 
 use std::ptr;
 

@@ -100,7 +100,7 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Deadline, scope: Scope) -
 ///
 /// `word` is a key and need not point to anything: the waiter may have returned, and have taken the
 /// word with it. Then a stranger that waits at that address may be woken, and looks again.
-// The kernel does not access the memory either: the pointers are keys.
+// The pointers are keys: neither this function nor the kernel accesses the memory.
 #[allow(clippy::not_unsafe_ptr_arg_deref)]
 pub fn wake(word: *const AtomicU32, most: u32, scope: Scope) -> usize {
     let most = libc::c_int::try_from(most).unwrap_or(libc::c_int::MAX);
@@ -116,7 +116,7 @@ pub fn wake(word: *const AtomicU32, most: u32, scope: Scope) -> usize {
 ///
 /// # Errors
 /// If the kernel, or a sandbox around the process, refuses.
-// The kernel does not access the memory either: the pointers are keys.
+// The pointers are keys: neither this function nor the kernel accesses the memory.
 #[allow(clippy::not_unsafe_ptr_arg_deref)]
 pub fn requeue(
     from: *const AtomicU32,

@@ -13,8 +13,8 @@
 //! | [`trace`] | the rules for events on a slow path |
 //! | [`primitive`] | the atomics, cells and thread locals, which a model checker can swap |
 //!
-//! Who builds a lock that parks by address wants `pysync-parking-lot`, and who needs a lock
-//! `pysync-lock`; both give what they use of this crate under their own name. This one is for
+//! A program that needs a lock uses `pysync-lock`, and a lock that parks by address is built on
+//! `pysync-parking-lot`. Both give what they use of this crate under their own name. This one is for
 //! authors of primitives with queues of their own.
 //!
 //! # Model checking

@@ -1,4 +1,4 @@
-//! Sections exclude each other, and those who lock.
+//! Sections exclude each other, and threads that lock the mutex itself.
 
 use super::*;
 

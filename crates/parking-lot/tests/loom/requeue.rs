@@ -138,7 +138,7 @@ fn condition<const LOCK_IS_LOW: bool>() {
     }
 }
 
-/// A free lock with parked threads is not forgotten: all waiters come through, whoever has the lock
+/// A free lock with parked threads is not forgotten: all waiters get it, whether or not a thread holds it
 /// when they are notified.
 #[test]
 fn a_condition_whose_waiters_are_moved_to_the_lock() {
