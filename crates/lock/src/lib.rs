@@ -87,10 +87,10 @@ mod wait;
 
 pub use event::Event;
 pub use mutex::Mutex;
-pub use mutex_waiter::MutexWaiter;
+pub use mutex_waiter::{MutexWaiter, Requeue};
 pub use once::OnceFlag;
 pub use pysync_parking_lot::RawMutex;
 pub use pysync_platform::{LockFlags, LockStatus, NotLocked};
-pub use recursive_mutex::{NotOwner, RecursiveMutex};
+pub use recursive_mutex::{Levels, NotOwner, RecursiveMutex};
 pub use rw_mutex::RwMutex;
 pub use seq_lock::SeqLock;

@@ -394,7 +394,7 @@ impl Mutex {
             // thread gets it first.
             // SAFETY:
             // - Threads park on a mutex's byte only in `lock_as`, or are moved to it by the contract
-            //   of `requeue_waiter`, so the argument is an entry.
+            //   of `Requeue::choose`, so the argument is an entry.
             // - The waiter sleeps until this callback is over, so the entry is there.
             if unsafe { MutexWaiter::hand_off_if_due(entry) } {
                 state |= LOCKED;

@@ -18,12 +18,11 @@ use crate::{LockFlags, LockStatus, Mutex, trace};
 /// 1. The waiter parks on the condition's key with [`park_arg`](Self::park_arg), and unlocks the mutex
 ///    between queueing and sleeping ([`park_with`](pysync_parking_lot::park_with)).
 /// 2. The notifier calls [`unpark_requeue`](pysync_parking_lot::unpark_requeue) with the mutex's
-///    [`requeue_key`](Mutex::requeue_key) as the target, and decides on each waiter by
-///    [`requeue_waiter`](Mutex::requeue_waiter).
+///    [`requeue_key`](Mutex::requeue_key) as the target, and decides on each waiter by a [`Requeue`].
 /// 3. However its park ends, the waiter takes the mutex by [`relock_in`](Mutex::relock_in).
 ///
 /// ```
-/// use pysync_lock::{LockFlags, Mutex, MutexWaiter};
+/// use pysync_lock::{LockFlags, Mutex, MutexWaiter, Requeue};
 /// use pysync_parking_lot::{Deadline, Key, Native, Position, Wait, park_with, unpark_requeue};
 ///
 /// static MUTEX: Mutex = Mutex::new();
@@ -45,16 +44,13 @@ use crate::{LockFlags, LockStatus, Mutex, trace};
 ///
 /// /// Notifies all; says how many.
 /// fn notify_all() -> usize {
-///     let mut is_first = true;
-///     // SAFETY: as above, and both bucket locks are held where `requeue_waiter` is called.
+///     let mut requeue = Requeue::new();
+///     // SAFETY: as above, and both bucket locks are held where the `Requeue` chooses.
 ///     let told = unsafe {
 ///         unpark_requeue(
 ///             Key::of(&CONDITION),
 ///             |_| Some(MUTEX.requeue_key()),
-///             |waiter| {
-///                 let is_first = std::mem::replace(&mut is_first, false);
-///                 MUTEX.requeue_waiter(waiter.park_arg.cast(), is_first)
-///             },
+///             |waiter| requeue.choose(&MUTEX, waiter.park_arg.cast()),
 ///             |_| (),
 ///         )
 ///     };
@@ -134,38 +130,69 @@ impl MutexWaiter {
     }
 }
 
+/// What one notification does with the waiters of a condition, all of whom want the same mutex: it
+/// moves them to the mutex, or wakes them.
+///
+/// - If the mutex is locked, all are moved, and the mutex says that threads are parked at it, so
+///   that its unlock looks for them.
+/// - If it is unlocked, no unlock is to come. The first waiters are woken, take the mutex one by one
+///   and unlock it; the others are moved.
+/// - The millisecond after which a moved waiter is due counts from the notification, and not from the
+///   time when it began to wait for the condition.
+#[derive(Debug)]
+pub struct Requeue {
+    /// How many more are woken. None before the first has been decided on.
+    to_wake: Option<usize>,
+    /// When those that are moved are due. None before the first of them.
+    due: Option<Deadline>,
+}
+
+/// How many waiters are woken at most by a notification that finds the mutex unlocked.
+const WOKEN_TOGETHER: usize = 1;
+
+impl Requeue {
+    /// No waiter has been decided on.
+    pub const fn new() -> Self {
+        Self { to_wake: None, due: None }
+    }
+
+    /// Decides on the next waiter, in the order of their queue.
+    ///
+    /// # Safety
+    /// - This is called in the `choose` of an [`unpark_requeue`](pysync_parking_lot::unpark_requeue)
+    ///   whose target for `waiter` is `mutex`'s [`requeue_key`](Mutex::requeue_key), and its result is
+    ///   returned there. The mutex is the same for all waiters.
+    /// - `waiter` is the park argument of that waiter: a [`MutexWaiter`].
+    pub unsafe fn choose(&mut self, mutex: &Mutex, waiter: *const MutexWaiter) -> Choice {
+        let to_wake = self
+            .to_wake
+            .get_or_insert_with(|| if mutex.announce_if_locked() { 0 } else { WOKEN_TOGETHER });
+        if *to_wake > 0 {
+            *to_wake -= 1;
+            return Choice::Unpark;
+        }
+        let due = *self.due.get_or_insert_with(|| {
+            // Behind waiters that were woken the mutex may be unlocked. With the bucket lock held
+            // the bit stays, whatever becomes of the mutex.
+            mutex.announce();
+            Deadline::after(Some(TIME_TO_BE_FAIR))
+        });
+        // SAFETY: parked, and the bucket locks order its writers.
+        unsafe { (*waiter).time_to_be_fair.with_mut(|field| *field = due) };
+        Choice::Requeue
+    }
+}
+
+impl Default for Requeue {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Mutex {
     /// The key to which waiters of a condition are moved.
     pub fn requeue_key(&self) -> Key {
         Key::of(self.word())
-    }
-
-    /// Decides on a waiter of a condition that a notifier is about to move to this mutex or to wake.
-    /// `is_first` says that it is the first one of this notification.
-    ///
-    /// - If the mutex is locked, the waiter is moved, and the mutex says that threads are parked at
-    ///   it, so that its unlock looks for them.
-    /// - If it is unlocked, no unlock is to come. The first waiter is woken, takes the mutex and
-    ///   unlocks it; the others are moved.
-    /// - The millisecond after which a moved waiter is due counts from now, and not from the time
-    ///   when it began to wait for the condition.
-    ///
-    /// # Safety
-    /// - This is called in the `choose` of an [`unpark_requeue`](pysync_parking_lot::unpark_requeue)
-    ///   whose target for `waiter` is [`requeue_key`](Self::requeue_key), and its result is returned
-    ///   there.
-    /// - `waiter` is the park argument of that waiter: a [`MutexWaiter`].
-    pub unsafe fn requeue_waiter(&self, waiter: *const MutexWaiter, is_first: bool) -> Choice {
-        if is_first && !self.announce_if_locked() {
-            return Choice::Unpark;
-        }
-        // Again for each: behind a first waiter that was woken the mutex may be unlocked.
-        self.announce();
-        // SAFETY: parked, and the bucket locks order its writers.
-        unsafe {
-            (*waiter).time_to_be_fair.with_mut(|due| *due = Deadline::after(Some(TIME_TO_BE_FAIR)));
-        }
-        Choice::Requeue
     }
 
     /// Takes the mutex for a thread whose park as `waiter` is over, blocking through signals for as

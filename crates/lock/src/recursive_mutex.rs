@@ -10,7 +10,7 @@ use pysync_platform::primitive::Zeroed;
 use pysync_platform::primitive::atomic::{AtomicUsize, Ordering::Relaxed};
 use pysync_platform::{Deadline, Native, Runtime};
 
-use crate::{LockFlags, LockStatus, Mutex};
+use crate::{LockFlags, LockStatus, Mutex, MutexWaiter};
 
 /// A thread's ident as the word keeps it: C's 64 bits where there are such atomics, else 32.
 #[cfg(target_has_atomic = "64")]
@@ -233,6 +233,41 @@ impl RecursiveMutex {
         }
     }
 
+    /// Undoes all locks of the calling thread, for a wait that gives the mutex up meanwhile. Does not
+    /// block, but for the lock of a bucket of the parking lot. [`relock_in`](Self::relock_in) brings
+    /// them back.
+    ///
+    /// # Errors
+    /// [`NotOwner`] if the calling thread does not hold the mutex. Nothing has changed then.
+    pub fn unlock_all_in<R: Runtime>(&self) -> Result<Levels, NotOwner> {
+        if !self.is_owned_by(ident_of_current_thread::<R>()) {
+            return Err(NotOwner);
+        }
+        // Cleared, or the next owner would find itself in the middle.
+        let level = self.level.load(Relaxed);
+        self.level.store(0, Relaxed);
+        self.release::<R>();
+        Ok(Levels(level))
+    }
+
+    /// Locks the mutex for a thread whose park as `waiter` is over, as often as it was locked before
+    /// [`unlock_all_in`](Self::unlock_all_in). Blocks as [`Mutex::relock_in`] does.
+    ///
+    /// # Fatal errors
+    /// As for [`lock_in`](Self::lock_in).
+    pub fn relock_in<R: Runtime>(&self, levels: Levels, waiter: &MutexWaiter, flags: LockFlags) {
+        let thread = ident_of_current_thread::<R>();
+        self.mutex.relock_in::<R>(waiter, flags);
+        // Ordering: Relaxed, as in `lock_in`.
+        self.thread.store(thread, Relaxed);
+        self.level.store(levels.0, Relaxed);
+    }
+
+    /// The mutex below, to which a condition's waiters are moved.
+    pub fn inner(&self) -> &Mutex {
+        &self.mutex
+    }
+
     /// Whether a thread holds the mutex. The answer may be out of date when it arrives.
     pub fn is_locked(&self) -> bool {
         self.mutex.is_locked()
@@ -268,6 +303,11 @@ impl fmt::Debug for RecursiveMutex {
             .finish()
     }
 }
+
+/// How often a thread had locked a recursive mutex that it has given up altogether.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the mutex is to be locked as often again"]
+pub struct Levels(usize);
 
 /// The calling thread has tried to unlock a recursive mutex that it does not hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

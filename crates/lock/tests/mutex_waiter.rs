@@ -5,7 +5,7 @@ use std::pin::{Pin, pin};
 use std::thread;
 use std::time::Duration;
 
-use pysync_lock::{LockFlags, Mutex, MutexWaiter};
+use pysync_lock::{LockFlags, Mutex, MutexWaiter, Requeue};
 use pysync_parking_lot::{
     Deadline, Key, Native, ParkStatus, Position, UnparkResult, Waiter, inspect, unpark_requeue,
 };
@@ -20,16 +20,13 @@ fn queue(waiter: Pin<&Waiter>, condition: Key) {
 }
 
 fn notify_all(condition: Key, mutex: &Mutex) -> UnparkResult {
-    let mut is_first = true;
-    // SAFETY: as above, and `requeue_waiter` is called where it is to be.
+    let mut requeue = Requeue::new();
+    // SAFETY: as above, and the `Requeue` chooses where it is to.
     unsafe {
         unpark_requeue(
             condition,
             |_| Some(mutex.requeue_key()),
-            |waiter| {
-                let is_first = std::mem::replace(&mut is_first, false);
-                mutex.requeue_waiter(waiter.park_arg.cast(), is_first)
-            },
+            |waiter| requeue.choose(mutex, waiter.park_arg.cast()),
             |_| (),
         )
     }
@@ -61,7 +58,7 @@ fn waiters_are_moved_to_a_mutex_that_is_held_and_one_is_woken_of_one_that_is_fre
         }
         // Each takes the mutex and wakes the next one by its unlock.
         for (waiter, entry) in waiters.iter().zip(&entries) {
-            let status = waiter.as_ref().sleep::<Native>(Deadline::NEVER, false);
+            let status = waiter.as_ref().sleep::<Native>(Deadline::NEVER, LockFlags::empty());
             assert_eq!(status, ParkStatus::Ok);
             mutex.relock_in::<Native>(entry, LockFlags::DETACH);
             assert!(mutex.is_locked());
@@ -85,14 +82,14 @@ fn a_moved_waiter_is_handed_the_mutex_a_millisecond_after_its_notification() {
     thread::sleep(Duration::from_millis(3));
     mutex.unlock();
     assert!(mutex.is_locked(), "it was unlocked, and not handed off");
-    assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+    assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()), ParkStatus::Ok);
     mutex.relock_in::<Native>(&entry, LockFlags::DETACH);
     mutex.unlock();
     assert!(!mutex.is_locked());
 
     // The next wait as the same waiter knows nothing of it.
     queue(waiter, condition);
-    assert_eq!(waiter.sleep::<Native>(Deadline::NOW, false), ParkStatus::Timeout);
+    assert_eq!(waiter.sleep::<Native>(Deadline::NOW, LockFlags::empty()), ParkStatus::Timeout);
     mutex.relock_in::<Native>(&entry, LockFlags::DETACH);
     assert!(mutex.is_locked(), "the waiter thinks that it was handed the mutex");
     mutex.unlock();
@@ -117,7 +114,7 @@ fn a_waiter_that_is_not_due_is_only_woken() {
         if was_woken {
             mutex.unlock();
         }
-        assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+        assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()), ParkStatus::Ok);
         mutex.relock_in::<Native>(&entry, LockFlags::empty());
         mutex.unlock();
         was_woken

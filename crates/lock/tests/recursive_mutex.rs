@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
-use pysync_lock::{LockFlags, LockStatus, NotOwner, RecursiveMutex};
+use pysync_lock::{LockFlags, LockStatus, MutexWaiter, NotOwner, RecursiveMutex};
 use pysync_parking_lot::{Deadline, Native, PendingCallError, Runtime};
 use pysync_testing::{panics_with, together, watchdog};
 
@@ -188,6 +188,27 @@ fn threads_with_one_ident_lose_counts_and_nothing_else() {
     });
     let (_, owner, level) = recursive_parts(&mutex);
     assert!(owner == 1 && (10_000..=20_000).contains(&level), "{owner}, {level}");
+}
+
+#[test]
+fn a_wait_gives_all_levels_up_and_brings_them_back() {
+    let _watchdog = watchdog();
+    let mutex = RecursiveMutex::new();
+    (0..3).for_each(|_| mutex.lock());
+    let levels = mutex.unlock_all_in::<Native>().unwrap();
+    assert_eq!(recursive_parts(&mutex), (0, 0, 0));
+    // The next owner's count begins anew.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            mutex.lock();
+            mutex.unlock();
+            assert_eq!(mutex.unlock_all_in::<Native>(), Err(NotOwner));
+        });
+    });
+    mutex.relock_in::<Native>(levels, &MutexWaiter::new(), LockFlags::DETACH);
+    (0..3).for_each(|_| mutex.unlock());
+    assert!(!mutex.is_locked());
+    assert_eq!(mutex.unlock_all_in::<Native>(), Err(NotOwner));
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Bucket {
         }
         let bucket = &BUCKETS[second];
         if first < second {
-            return (Some(bucket.lock()), false);
+            return (Some(bucket.lock_besides()), false);
         }
         if let Some(guard) = bucket.try_lock() {
             return (Some(guard), false);
@@ -118,7 +118,15 @@ impl Bucket {
         &BUCKETS[..]
     }
 
+    /// Locks the bucket. In debug builds, panics if the thread holds a bucket lock already: it might
+    /// wait for itself.
     pub(crate) fn lock(&'static self) -> BucketGuard {
+        debug_assert_eq!(bucket_locks_held(), 0, "{IN_A_CALLBACK}");
+        self.lock_besides()
+    }
+
+    /// Locks the bucket besides another one.
+    fn lock_besides(&'static self) -> BucketGuard {
         // Before the lock: a handler may fork just after it.
         let generation = fork::generation();
         self.mutex.lock();
@@ -196,6 +204,7 @@ impl Drop for BucketGuard {
     }
 }
 
+const IN_A_CALLBACK: &str = "park, unpark or notify was called by a callback under a bucket lock";
 const FORKED: &str = "a signal handler forked inside park or unpark, and the child came back to it";
 
 /// How many bucket locks the calling thread holds. Counted in debug builds, where foreign code

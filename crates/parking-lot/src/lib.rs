@@ -88,7 +88,8 @@ pub use parking_lot::{
     ParkArgs, Unparked, park, park_in, unpark, unpark_all, unpark_all_with, unpark_all_with_args,
 };
 pub use pysync_platform::{
-    Deadline, Native, NotLocked, ParkStatus, Parker, PendingCallError, Runtime, ThreadHooks,
+    Deadline, LockFlags, Native, NotLocked, ParkStatus, Parker, PendingCallError, Runtime,
+    ThreadHooks,
 };
 pub use raw_mutex::RawMutex;
 pub use requeue::{Candidate, Choice, UnparkResult, inspect, unpark_filter, unpark_requeue};

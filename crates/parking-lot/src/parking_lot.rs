@@ -98,7 +98,8 @@ pub fn park_in<R: Runtime, W: ParkWord>(
 ///
 /// `f` runs in any case, under the bucket lock, before the thread wakes; `None` says that no thread is
 /// parked there. It is the place to change the word such that no thread that parks meanwhile
-/// is missed. It must be short and must not park, unpark, or take a lock whose holder might.
+/// is missed. It must be short and must not park, unpark, or take a lock whose holder might: it would
+/// wait for itself. Debug builds panic instead, and so abort.
 ///
 /// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
 ///

@@ -8,7 +8,9 @@ use std::fmt;
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 
-use pysync_platform::{Deadline, Native, ParkStatus, Runtime, abort_on_unwind, detached};
+use pysync_platform::{
+    Deadline, LockFlags, Native, ParkStatus, Runtime, abort_on_unwind, detached,
+};
 
 use crate::bucket::{Bucket, bucket_locks_held};
 use crate::wait_queues::WaitEntry;
@@ -119,22 +121,27 @@ pub unsafe fn park_with<R: Runtime>(
     debug_assert_eq!(bucket_locks_held(), 0);
     abort_on_unwind(BEFORE_SLEEP_PANICKED, before_sleep);
 
-    let status = sleep::<R>(&entry, wait.deadline, wait.detach);
+    let status = sleep::<R>(&entry, wait.deadline, wait.detach, true);
     trace::unparked(key.addr(), status, started);
     // L349-L351: nothing to destroy.
     status
 }
 
-/// Sleeps until `entry` is woken, the deadline or a signal; the entry is off its queue then, and
-/// the thread attached.
+/// Sleeps until `entry` is woken, the deadline or, if it `heeds_signals`, a signal; the entry is off
+/// its queue then, and the thread attached.
 ///
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
-fn sleep<R: Runtime>(entry: &WaitEntry, deadline: Deadline, detach: bool) -> ParkStatus {
+fn sleep<R: Runtime>(
+    entry: &WaitEntry,
+    deadline: Deadline,
+    detach: bool,
+    heeds_signals: bool,
+) -> ParkStatus {
     // Detaching comes after queueing: it may unlock what we hold, and so unpark ourselves.
     debug_assert_eq!(bucket_locks_held(), 0);
     // L327-L332: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
     detached::<R, _>(detach, || {
-        let status = fork::while_parked(entry, || sleep_detached(entry, deadline));
+        let status = fork::while_parked(entry, || sleep_detached(entry, deadline, heeds_signals));
         entry.retire();
         // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
         // for good, at shutdown for one, and must not leave an entry behind.
@@ -144,13 +151,16 @@ fn sleep<R: Runtime>(entry: &WaitEntry, deadline: Deadline, detach: bool) -> Par
 }
 
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
-fn sleep_detached(entry: &WaitEntry, mut deadline: Deadline) -> ParkStatus {
+fn sleep_detached(entry: &WaitEntry, mut deadline: Deadline, heeds_signals: bool) -> ParkStatus {
     loop {
         // L327-L332: the sleep itself.
         let status =
             if entry.is_forgotten() { ParkStatus::Ok } else { entry.parker.wait_until(deadline) };
         if status == ParkStatus::Ok && !entry.is_forgotten() {
             return status;
+        }
+        if status == ParkStatus::Interrupted && !heeds_signals && !entry.is_forgotten() {
+            continue;
         }
 
         // L333-L334: timeout or signal, unless an unparker has us off the queue already.
@@ -205,7 +215,9 @@ fn await_wake(entry: &WaitEntry) {
 ///
 /// ```
 /// # #[cfg(not(any(pysync_loom, pysync_shuttle)))] {
-/// use pysync_parking_lot::{Deadline, Key, Native, ParkStatus, Position, Waiter, unpark};
+/// use pysync_parking_lot::{
+///     Deadline, Key, LockFlags, Native, ParkStatus, Position, Waiter, unpark,
+/// };
 /// use std::pin::pin;
 /// use std::ptr::null_mut;
 /// use std::sync::atomic::AtomicU8;
@@ -217,7 +229,7 @@ fn await_wake(entry: &WaitEntry) {
 /// // SAFETY: no code reads the park arguments of this key.
 /// assert!(unsafe { waiter.queue(Key::of(&WORD), Position::Back, || true) });
 /// unpark(&WORD, |unparked| assert!(unparked.is_some()));
-/// assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+/// assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()), ParkStatus::Ok);
 /// # }
 /// ```
 pub struct Waiter {
@@ -283,7 +295,10 @@ impl Waiter {
     /// afterwards, whatever ended the sleep. [`ParkStatus::Ok`] if the waiter has been unparked,
     /// though the deadline may have passed too; [`ParkStatus::Again`] only in the child of a fork.
     ///
-    /// With `detach` the thread detaches before it sleeps. It attaches when it has left the queue.
+    /// | of `flags` | means |
+    /// |---|---|
+    /// | `DETACH` | the thread detaches before it sleeps, and attaches when it has left the queue |
+    /// | `HANDLE_SIGNALS` or `FAIL_IF_INTERRUPTED` | a signal ends the sleep, and the caller does the rest; without, the waiter keeps its place and sleeps on |
     ///
     /// # Aborts
     /// The process, with a message, if `R::detach` or `R::attach` panics.
@@ -291,14 +306,17 @@ impl Waiter {
     /// # Panics
     /// `the waiter is not queued`.
     #[track_caller]
-    pub fn sleep<R: Runtime>(self: Pin<&Self>, deadline: Deadline, detach: bool) -> ParkStatus {
+    pub fn sleep<R: Runtime>(self: Pin<&Self>, deadline: Deadline, flags: LockFlags) -> ParkStatus {
         if !self.queued.get() {
             Native::fatal_error("Waiter::sleep", "the waiter is not queued");
         }
         let key = self.entry.key();
         trace::park(key.addr());
         let started = trace::now();
-        let status = sleep::<R>(&self.entry, deadline, detach);
+        let detach = flags.contains(LockFlags::DETACH);
+        let heeds_signals =
+            flags.intersects(LockFlags::HANDLE_SIGNALS | LockFlags::FAIL_IF_INTERRUPTED);
+        let status = sleep::<R>(&self.entry, deadline, detach, heeds_signals);
         self.queued.set(false);
         trace::unparked(key.addr(), status, started);
         status

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::park_announced;
 use pysync_parking_lot::{
-    Choice, Deadline, Key, Native, ParkStatus, PendingCallError, Position, Runtime, Waiter,
-    after_fork, inspect, park, park_in, register_fork_handler, unpark, unpark_filter,
+    Choice, Deadline, Key, LockFlags, Native, ParkStatus, PendingCallError, Position, Runtime,
+    Waiter, after_fork, inspect, park, park_in, register_fork_handler, unpark, unpark_filter,
     unpark_requeue,
 };
 use pysync_testing::{Watchdog, aborts_with, child_succeeds, wait_until, watchdog};
@@ -189,7 +189,7 @@ fn a_waiter_that_was_queued_or_moved_is_on_no_queue_in_the_child() {
             pysync_testing::fork(|| {
                 let parked = [from, to].map(|key| inspect(key, |args| args.count()));
                 let ended = if sleeps {
-                    waiter.sleep::<Native>(Deadline::NEVER, false) == ParkStatus::Again
+                    waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()) == ParkStatus::Again
                 } else {
                     !waiter.is_unparked() && !waiter.leave()
                 };
@@ -197,11 +197,12 @@ fn a_waiter_that_was_queued_or_moved_is_on_no_queue_in_the_child() {
                 parked == [0, 0]
                     && ended
                     && queue()
-                    && waiter.sleep::<Native>(Deadline::NOW, false) == ParkStatus::Timeout
+                    && waiter.sleep::<Native>(Deadline::NOW, LockFlags::empty())
+                        == ParkStatus::Timeout
                     && queue()
                     && moved().requeued == 1
                     && unpark_filter(to, |_| Choice::Unpark, |_| ()).unparked == 1
-                    && waiter.sleep::<Native>(Deadline::NEVER, false) == ParkStatus::Ok
+                    && waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()) == ParkStatus::Ok
                     && two_threads_meet(&WORDS[0])
             });
         }

@@ -40,6 +40,16 @@ fn an_unpark_callback_that_panics_aborts_even_if_someone_catches_it() {
     );
 }
 
+/// Debug builds say so; others may wait for ever.
+#[test]
+#[cfg(debug_assertions)]
+fn a_callback_that_unparks_aborts_and_does_not_wait_for_itself() {
+    let test = "a_callback_that_unparks_aborts_and_does_not_wait_for_itself";
+    aborts_with(test, "notify was called by a callback under a bucket lock", || {
+        unpark(&WORD, |_| unpark(&WORD, |_| ()));
+    });
+}
+
 /// B10: the message takes no lock that another thread may hold, as `eprintln!` does. The panic's own
 /// message is the hook's affair, which here says nothing.
 #[test]

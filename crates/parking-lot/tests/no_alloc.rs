@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use common::{park_announced, unpark_one};
 use pysync_parking_lot::{
-    Choice, Deadline, Key, Native, ParkStatus, Parker, Position, RawMutex, Waiter, after_fork,
-    inspect, park, unpark, unpark_all, unpark_all_with, unpark_filter, unpark_requeue,
+    Choice, Deadline, Key, LockFlags, Native, ParkStatus, Parker, Position, RawMutex, Waiter,
+    after_fork, inspect, park, unpark, unpark_all, unpark_all_with, unpark_filter, unpark_requeue,
 };
 use pysync_testing::{fork, wait_until, watchdog};
 
@@ -198,7 +198,7 @@ fn a_move_to_another_key() {
                         };
                         // SAFETY: nothing reads the park arguments of a test's own word.
                         unsafe { waiter.queue(Key::of(&from), Position::Front, announce) };
-                        waiter.sleep::<Native>(Deadline::NEVER, true);
+                        waiter.sleep::<Native>(Deadline::NEVER, LockFlags::DETACH);
                     }
                 });
             });

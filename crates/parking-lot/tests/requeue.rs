@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use common::{BucketMates, NUM_BUCKETS, unpark_one};
 use pysync_parking_lot::{
-    Choice, Deadline, Key, Native, ParkStatus, Position, UnparkResult, Waiter, inspect, unpark_all,
-    unpark_filter, unpark_requeue,
+    Choice, Deadline, Key, LockFlags, Native, ParkStatus, Position, UnparkResult, Waiter, inspect,
+    unpark_all, unpark_filter, unpark_requeue,
 };
 use pysync_testing::{wait_until, watchdog};
 
@@ -100,7 +100,7 @@ fn a_filter_unparks_whom_it_names() {
     assert_eq!(unpark_filter(key, |_| Choice::Requeue, |_| ()), result(2, 0, false), "woken");
     assert_eq!(unpark_filter(key, |_| panic!("no waiter"), |_| ()), result(0, 0, false));
     for waiter in [0, 1, 3, 4].map(|index| waiters[index].as_ref()) {
-        assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+        assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()), ParkStatus::Ok);
     }
 }
 
@@ -125,7 +125,10 @@ fn moved_waiters_keep_their_order_behind_those_who_are_there() {
             assert_eq!(unpark_one(to).unwrap().park_arg.addr(), expected);
         }
         for waiter in there.iter().chain(&waiters[2..5]) {
-            assert_eq!(waiter.as_ref().sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+            assert_eq!(
+                waiter.as_ref().sleep::<Native>(Deadline::NEVER, LockFlags::empty()),
+                ParkStatus::Ok
+            );
         }
         for waiter in [&waiters[1], &waiters[5]] {
             assert!(!waiter.as_ref().leave());
@@ -148,7 +151,10 @@ fn a_moved_waiter_neither_times_out_nor_loses_its_place() {
                     wait_until(|| moved.load(SeqCst));
                     // It has passed when the thread looks for the first time.
                     let deadline = Deadline::after(SOON.filter(|_| number != 2));
-                    assert_eq!(waiter.as_ref().sleep::<Native>(deadline, false), ParkStatus::Ok);
+                    assert_eq!(
+                        waiter.as_ref().sleep::<Native>(deadline, LockFlags::empty()),
+                        ParkStatus::Ok
+                    );
                     ended.fetch_add(1, SeqCst);
                 });
                 wait_until(|| queued.load(SeqCst) == number);

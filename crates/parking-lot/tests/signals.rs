@@ -5,6 +5,7 @@
 mod common;
 
 use std::cell::{Cell, UnsafeCell};
+use std::pin::pin;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{park_announced, unpark_one};
-use pysync_parking_lot::{ParkStatus, Parker, RawMutex, unpark, unpark_all};
+use pysync_parking_lot::{
+    Deadline, Key, LockFlags, Native, ParkStatus, Parker, Position, RawMutex, Waiter, unpark,
+    unpark_all,
+};
 use pysync_testing::{
     ThreadId, Watchdog, rain, rain_until, signals_handled, wait_until, watch_signals, watchdog,
 };
@@ -83,6 +87,43 @@ fn a_signal_ends_a_wait_whether_it_is_timed_or_not() {
         let status = semaphore.wait(Some(Duration::ZERO), false);
         assert_eq!(status, ParkStatus::Ok, "no wakeup was made up or lost");
         assert_eq!(semaphore.wait(Some(Duration::ZERO), false), ParkStatus::Timeout);
+    }
+}
+
+/// A waiter that sleeps as `flags` have it. A hundred signals reach it, or as many as it takes to end
+/// its sleep.
+fn sleep_under_signals(flags: LockFlags) -> ParkStatus {
+    let (word, is_queued) = (AtomicU8::new(0), AtomicBool::new(false));
+    let sleep = || {
+        let waiter = pin!(Waiter::new(null_mut()));
+        let waiter = waiter.as_ref();
+        // SAFETY: no code reads the park arguments of this key.
+        assert!(unsafe { waiter.queue(Key::of(&word), Position::Back, || true) });
+        is_queued.store(true, SeqCst);
+        waiter.sleep::<Native>(Deadline::NEVER, flags)
+    };
+    let (status, ()) = with_sleeper(sleep, |thread, done| {
+        wait_until(|| is_queued.load(SeqCst));
+        let before = signals_handled();
+        // SAFETY: not joined before this is over.
+        unsafe { rain_until(&[thread], || done() || signals_handled() - before >= 100) };
+        if !done() {
+            assert!(unpark_one(&word).is_some(), "it has lost its place");
+        }
+    });
+    status
+}
+
+#[test]
+fn a_waiter_keeps_its_place_through_signals_unless_its_flags_heed_them() {
+    let (_turn, _watchdog) = my_turn();
+    for flags in [LockFlags::empty(), LockFlags::DETACH] {
+        assert_eq!(sleep_under_signals(flags), ParkStatus::Ok);
+    }
+    if SIGNALS_END_WAITS {
+        for flags in [LockFlags::HANDLE_SIGNALS, LockFlags::FAIL_IF_INTERRUPTED] {
+            assert_eq!(sleep_under_signals(flags), ParkStatus::Interrupted);
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::{park_announced, unpark_one};
 use pysync_parking_lot::{
-    Deadline, Key, Native, ParkStatus, PendingCallError, Position, RawMutex, Runtime, Wait, Waiter,
-    inspect, park_with, unpark, unpark_all,
+    Deadline, Key, LockFlags, Native, ParkStatus, PendingCallError, Position, RawMutex, Runtime,
+    Wait, Waiter, inspect, park_with, unpark, unpark_all,
 };
 use pysync_testing::{hush_panics, wait_until, watchdog};
 
@@ -49,12 +49,12 @@ fn an_unpark_between_queue_and_sleep_is_not_lost() {
         assert!(unpark_one(&word).is_some());
         assert!(waiter.is_queued() && waiter.is_unparked());
         assert_eq!(parked_on(&word), 0);
-        assert_eq!(waiter.sleep::<Native>(soon(), false), ParkStatus::Ok);
+        assert_eq!(waiter.sleep::<Native>(soon(), LockFlags::empty()), ParkStatus::Ok);
     }
     // Each unpark has been taken by its own sleep.
     // SAFETY: as above.
     assert!(unsafe { waiter.queue(Key::of(&word), Position::Back, || true) });
-    assert_eq!(waiter.sleep::<Native>(soon(), false), ParkStatus::Timeout);
+    assert_eq!(waiter.sleep::<Native>(soon(), LockFlags::empty()), ParkStatus::Timeout);
     assert_eq!(parked_on(&word), 0, "left behind");
 }
 
@@ -128,7 +128,10 @@ fn misuse_of_a_waiter_is_told() {
     let message = |f: &dyn Fn()| {
         *catch_unwind(AssertUnwindSafe(f)).unwrap_err().downcast::<String>().unwrap()
     };
-    assert_eq!(message(&|| _ = waiter.sleep::<Native>(NEVER, false)), "the waiter is not queued");
+    assert_eq!(
+        message(&|| _ = waiter.sleep::<Native>(NEVER, LockFlags::empty())),
+        "the waiter is not queued"
+    );
     // SAFETY: nothing reads the park arguments of a test's own word.
     let queue = || unsafe { waiter.queue(Key::of(&word), Position::Back, || true) };
     assert!(queue());
@@ -258,7 +261,7 @@ fn a_lock_is_given_up_before_the_thread_detaches() {
     STEPS.set("unlocked");
     // SAFETY: as above.
     assert!(unsafe { waiter.queue(Key::of(&word), Position::Back, || true) });
-    assert_eq!(waiter.sleep::<Ordered>(soon(), true), ParkStatus::Timeout);
+    assert_eq!(waiter.sleep::<Ordered>(soon(), LockFlags::DETACH), ParkStatus::Timeout);
     assert_eq!(STEPS.get(), "attached");
     assert_eq!(parked_on(&word), 0);
 }

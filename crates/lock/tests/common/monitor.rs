@@ -1,6 +1,6 @@
 //! A condition variable on a mutex, as `MutexWaiter` tells it, for the models of loom and shuttle.
 
-use pysync_lock::{LockFlags, Mutex, MutexWaiter};
+use pysync_lock::{LockFlags, Mutex, MutexWaiter, Requeue};
 use pysync_parking_lot::{
     Deadline, Key, Native, ParkStatus, Position, Wait, park_with, unpark_requeue,
 };
@@ -43,16 +43,13 @@ impl Monitor {
     }
 
     fn notify_all(&self) {
-        let mut is_first = true;
-        // SAFETY: as above, and `requeue_waiter` is called where it is to be.
+        let mut requeue = Requeue::new();
+        // SAFETY: as above, and the `Requeue` chooses where it is to.
         unsafe {
             unpark_requeue(
                 self.condition(),
                 |_| Some(self.mutex.requeue_key()),
-                |waiter| {
-                    let is_first = std::mem::replace(&mut is_first, false);
-                    self.mutex.requeue_waiter(waiter.park_arg.cast(), is_first)
-                },
+                |waiter| requeue.choose(&self.mutex, waiter.park_arg.cast()),
                 |_| (),
             )
         };

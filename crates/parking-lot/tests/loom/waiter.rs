@@ -5,8 +5,8 @@ use std::ptr::null_mut;
 
 use loom::sync::atomic::{AtomicU8, Ordering::*};
 use pysync_parking_lot::{
-    Choice, Deadline, Key, Native, ParkStatus, Position, RawMutex, Wait, Waiter, park_with, unpark,
-    unpark_filter,
+    Choice, Deadline, Key, LockFlags, Native, ParkStatus, Position, RawMutex, Wait, Waiter,
+    park_with, unpark, unpark_filter,
 };
 use pysync_testing::model::{Data, Explore};
 
@@ -75,7 +75,7 @@ fn a_place_in_the_queue_is_kept_between_the_steps() {
         unsafe { waiter.queue(e.key(), Position::Back, || true) };
         // Queued first, so that it may look as it likes: the notifier finds it, or it sees the word.
         if e.has_not_happened() {
-            assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+            assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()), ParkStatus::Ok);
             assert_eq!(e.data.get(), 7);
         }
     }
@@ -93,7 +93,7 @@ fn a_place_in_the_queue_is_kept_between_the_steps() {
         unsafe { waiter.queue(e.key(), Position::Back, || true) };
         loom::sync::atomic::fence(SeqCst);
         if e.word.load(Acquire) == 0 {
-            assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, false), ParkStatus::Ok);
+            assert_eq!(waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()), ParkStatus::Ok);
         }
         assert_eq!(e.data.get(), 7);
     }
@@ -121,7 +121,7 @@ fn who_leaves_or_gives_up_knows_whether_it_was_unparked() {
     }
     fn give_up(e: &Event) {
         queued(e, |waiter| {
-            let status = waiter.sleep::<Native>(Deadline::after(SOON), false);
+            let status = waiter.sleep::<Native>(Deadline::after(SOON), LockFlags::empty());
             status == ParkStatus::Ok
         });
     }

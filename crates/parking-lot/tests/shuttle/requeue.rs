@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::ptr::null_mut;
 
 use pysync_parking_lot::{
-    Choice, Deadline, Key, Native, ParkStatus, Position, Waiter, inspect, unpark_filter,
+    Choice, Deadline, Key, LockFlags, Native, ParkStatus, Position, Waiter, inspect, unpark_filter,
 };
 use pysync_testing::model::TryOut;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -41,7 +41,7 @@ impl Keys {
             // SAFETY: no code reads the park arguments of a model's own words.
             unsafe { waiter.queue(key, Position::Front, || true) };
             let woken = if sleeps {
-                waiter.sleep::<Native>(Deadline::NEVER, false) == ParkStatus::Ok
+                waiter.sleep::<Native>(Deadline::NEVER, LockFlags::empty()) == ParkStatus::Ok
             } else {
                 waiter.leave()
             };
