@@ -8,4 +8,4 @@ target() {
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/$1"
 }
 
-LAYERS=(pysync-platform pysync-parking-lot pysync-lock pysync-critical-section)
+LAYERS=(pysync-platform pysync-parking-lot pysync-lock pysync-critical-section pysync-cond)

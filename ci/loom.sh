@@ -9,12 +9,14 @@ for models in crates/*/tests/loom/main.rs; do
     crate="$(cut -d/ -f2 <<<"$models")"
     cargo test --release --package "pysync-$crate" --test loom -- --nocapture --test-threads=1
 done
-# The example for users' own models.
-cargo test --release --package pysync-lock --test model_your_own -- --test-threads=1
+# The examples for users' own models.
+cargo test --release --package pysync-lock --package pysync-cond --test model_your_own -- --test-threads=1
 
 # What happens between two buckets of the parking lot.
 (
     target two-buckets
     export RUSTFLAGS="$RUSTFLAGS --cfg pysync_two_buckets"
-    cargo test --release --package pysync-parking-lot --test loom -- --nocapture --test-threads=1 requeue::
+    for crate in pysync-parking-lot pysync-cond; do
+        cargo test --release --package "$crate" --test loom -- --nocapture --test-threads=1 requeue::
+    done
 )

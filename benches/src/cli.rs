@@ -110,6 +110,12 @@ pub(crate) enum FamilyName {
     PingPong,
     /// The cost of an unpark beside threads parked elsewhere
     Bucket,
+    /// Condition variables: notify nobody, in turn, and all of 10 to 1,000 threads
+    Cond,
+    /// A bounded buffer on condition variables
+    Buffer,
+    /// Counting semaphores
+    Semaphore,
     /// How late a timed wait ends
     Timeout,
     /// Bytes per lock

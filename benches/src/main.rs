@@ -96,6 +96,9 @@ fn plan(family: FamilyName, cli: &Cli, matrix: &Matrix) -> Option<Plan> {
         FamilyName::Wake => family::wake::plan(matrix),
         FamilyName::PingPong => family::ping_pong::plan(),
         FamilyName::Bucket => family::bucket::plan(cli.full),
+        FamilyName::Cond => family::cond::plan(matrix, cli.full),
+        FamilyName::Buffer => family::buffer::plan(),
+        FamilyName::Semaphore => family::semaphore::plan(matrix),
         FamilyName::Timeout => family::timeout::plan(),
         FamilyName::Memory => family::memory::plan(),
         // What it stands for is in the list already.

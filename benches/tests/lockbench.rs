@@ -84,18 +84,58 @@ fn given_lists_make_the_matrix() {
 
 #[test]
 fn every_family_measures_something() {
-    let families =
-        ["rwlock", "seqlock", "wake", "ping-pong", "bucket", "timeout", "memory", "--threads=2"];
+    let families = [
+        "rwlock",
+        "seqlock",
+        "wake",
+        "ping-pong",
+        "bucket",
+        "cond",
+        "buffer",
+        "semaphore",
+        "timeout",
+        "memory",
+        "--threads=2",
+    ];
     let report = measured(&families);
     let measured: Vec<&str> =
         each(&report, "families").iter().map(|family| text(family, "name")).collect();
-    assert_eq!(measured, &families[..7]);
+    assert_eq!(measured, &families[..10]);
     for family in each(&report, "families") {
         assert!(!each(family, "cells").is_empty(), "{}", family["name"]);
         for result in each(family, "cells").iter().flat_map(|cell| each(cell, "results")) {
             assert!(result["median"].is_number(), "{result}");
         }
     }
+}
+
+#[test]
+fn notifications_are_measured_under_the_lock_and_after_it() {
+    let report = measured(&["cond", "buffer"]);
+    let mut kinds = BTreeSet::new();
+    for family in each(&report, "families") {
+        for cell in each(family, "cells") {
+            let contenders: Vec<&str> =
+                each(cell, "results").iter().map(|result| text(result, "contender")).collect();
+            assert_eq!(contenders, ["std", "pl-0.12", "pl-0.13", "usync", "event-l", "pysync"]);
+            let what = match text(family, "name") {
+                "cond" => case(cell, "what"),
+                buffer => buffer,
+            };
+            kinds.insert((what.to_owned(), case(cell, "notify").to_owned()));
+            for result in each(cell, "results") {
+                assert_eq!(result["extra"]["sleeps_per_1000"].is_number(), what != "notify_one");
+                assert_eq!(result["extra"]["jain"].is_number(), what == "buffer");
+            }
+        }
+    }
+    let mut expected = BTreeSet::from([("notify_one".to_owned(), "-".to_owned())]);
+    for what in ["ping-pong", "broadcast", "buffer"] {
+        for notify in ["under lock", "after unlock"] {
+            expected.insert((what.to_owned(), notify.to_owned()));
+        }
+    }
+    assert_eq!(kinds, expected);
 }
 
 #[test]

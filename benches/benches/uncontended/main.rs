@@ -2,6 +2,7 @@
 
 #![allow(missing_docs)]
 
+mod cond;
 mod mutex;
 mod once;
 mod parking;
@@ -37,5 +38,7 @@ criterion_group!(
     section::sections,
     section::raw_sections,
     parking::parking,
+    cond::notify,
+    cond::semaphore,
 );
 criterion_main!(benches);

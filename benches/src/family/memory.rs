@@ -53,11 +53,35 @@ pub(crate) fn plan() -> Plan {
             },
         ),
         job("event", sizes! { "pysync": pysync_lock::Event }),
+        job(
+            "condvar",
+            sizes! {
+                "std": std::sync::Condvar,
+                "pl-0.12": parking_lot_0_12::Condvar,
+                "pl-0.13": parking_lot_0_13::Condvar,
+                "usync": usync::Condvar,
+                "pthread": libc::pthread_cond_t,
+                "event-l": event_listener::Event,
+                "pysync": pysync_cond::Cond,
+            },
+        ),
+        job(
+            "semaphore",
+            sizes! {
+                "tokio": tokio::sync::Semaphore,
+                "async-lock": async_lock::Semaphore,
+                "pysync": pysync_cond::Semaphore,
+            },
+        ),
         job("seqlock", sizes! { "pysync": pysync_lock::SeqLock }),
         // On its own stack; peers keep theirs in private types.
         job(
             "a waiter",
             vec![Entrant::new("pysync", |_| Sample::new(pysync_parking_lot::WAITER_BYTES as f64))],
+        ),
+        job(
+            "a condvar's waiter",
+            vec![Entrant::new("pysync", |_| Sample::new(pysync_cond::WAITER_BYTES as f64))],
         ),
     ];
     Plan {

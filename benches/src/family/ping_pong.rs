@@ -106,7 +106,8 @@ impl Tokens for StdPark {
     }
 }
 
-pub(crate) fn plan() -> Plan {
+/// Where two threads run: names, and the processors if the system is not to choose them.
+pub(crate) fn placements() -> Vec<(&'static str, Option<[CoreId; 2]>)> {
     let cores = core_affinity::get_core_ids().unwrap_or_default();
     let mut placements = vec![("free", None)];
     if let [first, ..] = cores[..] {
@@ -115,6 +116,10 @@ pub(crate) fn plan() -> Plan {
     if let [first, second, ..] = cores[..] {
         placements.push(("two cores", Some([first, second])));
     }
+    placements
+}
+
+pub(crate) fn plan() -> Plan {
     let job = |(name, cores): (&str, Option<[CoreId; 2]>)| {
         let entrants = vec![
             Entrant::new("std park", move |pass| measure::<StdPark>(cores, pass)),
@@ -131,7 +136,7 @@ pub(crate) fn plan() -> Plan {
         higher_is_better: false,
         x: "placement",
         timed_rounds: 0,
-        jobs: placements.into_iter().map(job).collect(),
+        jobs: placements().into_iter().map(job).collect(),
     }
 }
 

@@ -420,8 +420,8 @@ impl Mutex {
     /// Says in the byte of a locked mutex that threads are parked at it; false if it is unlocked,
     /// and then the byte is as it was.
     pub(crate) fn announce_if_locked(&self) -> bool {
-        // Ordering: Relaxed, here and below: the bit publishes nothing, and the bucket lock orders
-        // it with the unlock that looks for it.
+        // Ordering: Relaxed. The bit publishes nothing, and the bucket lock orders it with the unlock
+        // that looks for it.
         let mut state = self.state.load(Relaxed);
         while state & LOCKED != 0 {
             match self.state.compare_exchange_weak(state, state | HAS_PARKED, Relaxed, Relaxed) {
@@ -430,11 +430,6 @@ impl Mutex {
             }
         }
         false
-    }
-
-    /// Says in the byte that threads are parked at the mutex.
-    pub(crate) fn announce(&self) {
-        self.state.fetch_or(HAS_PARKED, Relaxed);
     }
 }
 

@@ -130,30 +130,25 @@ impl MutexWaiter {
     }
 }
 
-/// What one notification does with the waiters of a condition, all of whom want the same mutex: it
-/// moves them to the mutex, or wakes them.
+/// What one notification does with the waiters of a condition, all of whom want the same mutex.
 ///
 /// - If the mutex is locked, all are moved, and the mutex says that threads are parked at it, so
 ///   that its unlock looks for them.
-/// - If it is unlocked, no unlock is to come. The first waiters are woken, take the mutex one by one
-///   and unlock it; the others are moved.
+/// - If it is unlocked, no unlock is to come, and all are woken.
 /// - The millisecond after which a moved waiter is due counts from the notification, and not from the
 ///   time when it began to wait for the condition.
+///
+/// `docs/cond.md` says what was measured for this choice.
 #[derive(Debug)]
 pub struct Requeue {
-    /// How many more are woken. None before the first has been decided on.
-    to_wake: Option<usize>,
-    /// When those that are moved are due. None before the first of them.
-    due: Option<Deadline>,
+    /// When those that are moved are due, or that none is moved. Decided at the first waiter.
+    due: Option<Option<Deadline>>,
 }
-
-/// How many waiters are woken at most by a notification that finds the mutex unlocked.
-const WOKEN_TOGETHER: usize = 1;
 
 impl Requeue {
     /// No waiter has been decided on.
     pub const fn new() -> Self {
-        Self { to_wake: None, due: None }
+        Self { due: None }
     }
 
     /// Decides on the next waiter, in the order of their queue.
@@ -164,19 +159,12 @@ impl Requeue {
     ///   returned there. The mutex is the same for all waiters.
     /// - `waiter` is the park argument of that waiter: a [`MutexWaiter`].
     pub unsafe fn choose(&mut self, mutex: &Mutex, waiter: *const MutexWaiter) -> Choice {
-        let to_wake = self
-            .to_wake
-            .get_or_insert_with(|| if mutex.announce_if_locked() { 0 } else { WOKEN_TOGETHER });
-        if *to_wake > 0 {
-            *to_wake -= 1;
-            return Choice::Unpark;
-        }
+        // Once is enough: with the bucket lock held the announcement stays, and an unlock that sees it
+        // waits for that lock.
         let due = *self.due.get_or_insert_with(|| {
-            // Behind waiters that were woken the mutex may be unlocked. With the bucket lock held
-            // the bit stays, whatever becomes of the mutex.
-            mutex.announce();
-            Deadline::after(Some(TIME_TO_BE_FAIR))
+            mutex.announce_if_locked().then(|| Deadline::after(Some(TIME_TO_BE_FAIR)))
         });
+        let Some(due) = due else { return Choice::Unpark };
         // SAFETY: parked, and the bucket locks order its writers.
         unsafe { (*waiter).time_to_be_fair.with_mut(|field| *field = due) };
         Choice::Requeue
@@ -205,7 +193,9 @@ impl Mutex {
         // SAFETY: the thread is awake, since it calls this.
         if unsafe { waiter.is_handed_off() } {
             trace::hand_off(self.word().addr());
-        } else if !self.lock_fast() {
+        } else if !self.try_lock() {
+            // Not by `lock_fast`: the unlock that has woken a moved waiter leaves the byte saying that
+            // others are parked.
             self.relock_slow::<R>(waiter, flags);
         }
         // For the next wait.

@@ -118,10 +118,12 @@ impl Bucket {
         &BUCKETS[..]
     }
 
-    /// Locks the bucket. In debug builds, panics if the thread holds a bucket lock already: it might
-    /// wait for itself.
+    /// Locks the bucket, for a thread that holds no bucket lock: a callback that came here would wait for
+    /// itself, or hold two locks in the wrong order.
     pub(crate) fn lock(&'static self) -> BucketGuard {
-        debug_assert_eq!(bucket_locks_held(), 0, "{IN_A_CALLBACK}");
+        if bucket_locks_held() != 0 {
+            abort(IN_A_CALLBACK);
+        }
         self.lock_besides()
     }
 
@@ -207,14 +209,13 @@ impl Drop for BucketGuard {
 const IN_A_CALLBACK: &str = "park, unpark or notify was called by a callback under a bucket lock";
 const FORKED: &str = "a signal handler forked inside park or unpark, and the child came back to it";
 
-/// How many bucket locks the calling thread holds. Counted in debug builds, where foreign code
-/// called with one held is an error that should show; always 0 otherwise.
+/// How many bucket locks the calling thread holds. Foreign code that is called with one held must not
+/// come back here.
 #[doc(hidden)]
 pub fn bucket_locks_held() -> usize {
     held::count()
 }
 
-#[cfg(debug_assertions)]
 mod held {
     use pysync_platform::primitive;
     use std::cell::Cell;
@@ -223,25 +224,19 @@ mod held {
         static HELD: Cell<usize> = Cell::new(0)
     }
 
+    #[inline]
     pub(super) fn enter() {
         HELD.with(|held| held.set(held.get() + 1));
     }
 
+    #[inline]
     pub(super) fn leave() {
         HELD.with(|held| held.set(held.get() - 1));
     }
 
+    #[inline]
     pub(super) fn count() -> usize {
         HELD.with(Cell::get)
-    }
-}
-
-#[cfg(not(debug_assertions))]
-mod held {
-    pub(super) fn enter() {}
-    pub(super) fn leave() {}
-    pub(super) fn count() -> usize {
-        0
     }
 }
 

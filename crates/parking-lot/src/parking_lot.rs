@@ -98,13 +98,12 @@ pub fn park_in<R: Runtime, W: ParkWord>(
 ///
 /// `f` runs in any case, under the bucket lock, before the thread wakes; `None` says that no thread is
 /// parked there. It is the place to change the word such that no thread that parks meanwhile
-/// is missed. It must be short and must not park, unpark, or take a lock whose holder might: it would
-/// wait for itself. Debug builds panic instead, and so abort.
+/// is missed. It must be short and must not park, unpark, or take a lock whose holder might.
 ///
 /// `word` is only a key and need not point to anything. Does not block but for the bucket lock.
 ///
 /// # Aborts
-/// The process, with a message, if `f` panics.
+/// The process, with a message, if `f` panics, or parks or unparks.
 ///
 /// CPython: Python/parking_lot.c:L356 _PyParkingLot_Unpark
 #[doc(alias = "_PyParkingLot_Unpark")]

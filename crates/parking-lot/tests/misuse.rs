@@ -40,9 +40,7 @@ fn an_unpark_callback_that_panics_aborts_even_if_someone_catches_it() {
     );
 }
 
-/// Debug builds say so; others may wait for ever.
 #[test]
-#[cfg(debug_assertions)]
 fn a_callback_that_unparks_aborts_and_does_not_wait_for_itself() {
     let test = "a_callback_that_unparks_aborts_and_does_not_wait_for_itself";
     aborts_with(test, "notify was called by a callback under a bucket lock", || {

@@ -2,7 +2,7 @@
 //!
 //! A subscriber is foreign code: it may panic, block, and wait for one of these very locks. So a
 //! lock emits an event only where every queue, lock and section is as it should be, and only from
-//! threads that wait: no unlock emits any.
+//! threads that wait or notify: no unlock emits any.
 //!
 //! Inside an event there are no further events, and a wait does not detach. Detached, a subscriber
 //! that is handed its buffer's lock would first resume its thread's sections, and so wait for their

@@ -6,8 +6,9 @@
 //! | [`parking_lot`] | always | `pysync-parking-lot` |
 //! | [`lock`] | `lock` | `pysync-lock` |
 //! | [`critical_section`] | `critical-section` | `pysync-critical-section` |
+//! | [`cond`] | `cond` | `pysync-cond` |
 //!
-//! Both features are on by default; `tracing` is not. Depend on a layer's own crate to have just
+//! These features are on by default; `tracing` is not. Depend on a layer's own crate to have just
 //! that one. The platforms are [those of the parking lot](parking_lot#platforms).
 //!
 //! ```
@@ -20,6 +21,8 @@
 //! critical_section(&MUTEX, || assert!(MUTEX.is_locked()));
 //! ```
 
+#[cfg(feature = "cond")]
+pub use pysync_cond as cond;
 #[cfg(feature = "critical-section")]
 pub use pysync_critical_section as critical_section;
 #[cfg(feature = "lock")]
@@ -27,6 +30,6 @@ pub use pysync_lock as lock;
 pub use pysync_parking_lot as parking_lot;
 
 /// The README's examples, as tests.
-#[cfg(all(doctest, feature = "critical-section"))]
+#[cfg(all(doctest, feature = "critical-section", feature = "cond"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

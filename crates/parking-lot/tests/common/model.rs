@@ -13,21 +13,25 @@ use pysync_testing::model::Data;
 
 pub(crate) const SOON: Option<Duration> = Some(Duration::from_millis(1));
 
-/// Two words. In a model with two buckets each has its own: the first one that of the lower index.
+/// Two words. In a model with two buckets each has its own: the first one that of the lower index,
+/// however large a checker's atomics are.
 #[derive(Default)]
 #[repr(C, align(128))]
 pub(crate) struct Pair {
     pub(crate) low: AtomicU8,
-    high: Aligned,
+    high: High,
 }
 
 #[derive(Default)]
-#[repr(C, align(64))]
-struct Aligned(AtomicU8);
+#[repr(C, align(128))]
+struct High {
+    skipped: [u64; 8],
+    word: AtomicU8,
+}
 
 impl Pair {
     pub(crate) fn high(&self) -> &AtomicU8 {
-        &self.high.0
+        &self.high.word
     }
 }
 
