@@ -36,7 +36,7 @@ const STEPS: [&str; 17] = [
     "mutants",
 ];
 
-/// Runs the CI steps: every script of `ci/`, or the named ones in the given order.
+/// Runs the CI steps, each a script of `ci/`: all of them, or the named ones in the given order.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Ci {

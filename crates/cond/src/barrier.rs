@@ -89,7 +89,7 @@ impl Barrier {
         if unsafe { waiter.queue(key, Position::Back, || !self.arrive()) } {
             // Without a deadline and without the flags for signals it ends by its wake, or in the
             // child of a fork.
-            _ = waiter.sleep::<R>(Deadline::NEVER, flags & LockFlags::DETACH);
+            _ = waiter.spin_then_sleep::<R>(Deadline::NEVER, flags & LockFlags::DETACH);
             return false;
         }
         let mut left = self.parties.saturating_sub(1);

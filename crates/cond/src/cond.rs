@@ -341,7 +341,7 @@ impl Cond {
             flags,
             runtime: std::marker::PhantomData::<R>,
         };
-        let status = entry.sleep::<R>(deadline, flags);
+        let status = entry.spin_then_sleep::<R>(deadline, flags);
         let woken = if status == ParkStatus::Ok && waiter.is_cancelled() {
             Woken::Ends(WaitStatus::Cancelled)
         } else {

@@ -278,7 +278,7 @@ impl Ticket<'_> {
 
     /// [`wait_flags`](Self::wait_flags) in a runtime of the caller's choice.
     pub fn wait_in<R: Runtime>(self, deadline: Deadline, flags: LockFlags) -> WaitStatus {
-        let status = self.place.waiter.sleep::<R>(deadline, flags);
+        let status = self.place.waiter.spin_then_sleep::<R>(deadline, flags);
         Woken::after::<R>(status, flags).status()
     }
 

@@ -207,7 +207,7 @@ impl WaitGroup {
             if !unsafe { waiter.queue(self.key(), Position::Back, || self.announce()) } {
                 return LockStatus::Acquired;
             }
-            match waiter.sleep::<R>(deadline, flags) {
+            match waiter.spin_then_sleep::<R>(deadline, flags) {
                 // Whatever the count is by now: that is the next round's.
                 ParkStatus::Ok => return LockStatus::Acquired,
                 ParkStatus::Timeout => return LockStatus::Failure,

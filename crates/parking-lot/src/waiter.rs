@@ -8,6 +8,7 @@ use std::fmt;
 use std::marker::{PhantomData, PhantomPinned};
 use std::pin::Pin;
 
+use pysync_platform::spin::spin_until;
 use pysync_platform::{
     Deadline, LockFlags, Native, ParkStatus, Runtime, abort_on_unwind, detached,
 };
@@ -121,27 +122,49 @@ pub unsafe fn park_with<R: Runtime>(
     debug_assert_eq!(bucket_locks_held(), 0);
     abort_on_unwind(BEFORE_SLEEP_PANICKED, before_sleep);
 
-    let status = sleep::<R>(&entry, wait.deadline, wait.detach, true);
+    let how = Sleep { detach: wait.detach, heeds_signals: true, spins_first: false };
+    let status = sleep::<R>(&entry, wait.deadline, how);
     trace::unparked(key.addr(), status, started);
     // L349-L351: nothing to destroy.
     status
 }
 
-/// Sleeps until `entry` is woken, the deadline or, if it `heeds_signals`, a signal; the entry is off
-/// its queue then, and the thread attached.
+/// How a queued thread sleeps.
+#[derive(Clone, Copy)]
+struct Sleep {
+    /// It detaches from its runtime meanwhile.
+    detach: bool,
+    /// A signal ends the sleep.
+    heeds_signals: bool,
+    /// It looks for its wake for a moment before.
+    spins_first: bool,
+}
+
+impl Sleep {
+    fn new(flags: LockFlags, spins_first: bool) -> Self {
+        let detach = flags.contains(LockFlags::DETACH);
+        let heeds_signals =
+            flags.intersects(LockFlags::HANDLE_SIGNALS | LockFlags::FAIL_IF_INTERRUPTED);
+        // A handler that runs while the thread spins would end no sleep.
+        Self { detach, heeds_signals, spins_first: spins_first && !heeds_signals }
+    }
+}
+
+/// Sleeps until `entry` is woken, the deadline or a signal that it heeds; the entry is off its queue
+/// then, and the thread attached.
 ///
 /// CPython: Python/parking_lot.c:L307 _PyParkingLot_Park
-fn sleep<R: Runtime>(
-    entry: &WaitEntry,
-    deadline: Deadline,
-    detach: bool,
-    heeds_signals: bool,
-) -> ParkStatus {
+fn sleep<R: Runtime>(entry: &WaitEntry, deadline: Deadline, how: Sleep) -> ParkStatus {
     // Detaching comes after queueing: it may unlock what we hold, and so unpark ourselves.
     debug_assert_eq!(bucket_locks_held(), 0);
     // L327-L332: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
-    detached::<R, _>(detach, || {
-        let status = fork::while_parked(entry, || sleep_detached(entry, deadline, heeds_signals));
+    detached::<R, _>(how.detach, || {
+        if how.spins_first {
+            // The sleep finds what has come.
+            spin_until(deadline, || entry.parker.has_wakeup());
+        }
+        let status =
+            fork::while_parked(entry, || sleep_detached(entry, deadline, how.heeds_signals));
         entry.retire();
         // Deviation D03: attach only now, with the bucket clean (gh-137433). An attach can block
         // for good, at shutdown for one, and must not leave an entry behind.
@@ -307,16 +330,36 @@ impl Waiter {
     /// `the waiter is not queued`.
     #[track_caller]
     pub fn sleep<R: Runtime>(self: Pin<&Self>, deadline: Deadline, flags: LockFlags) -> ParkStatus {
+        self.sleep_as::<R>(deadline, Sleep::new(flags, false))
+    }
+
+    /// [`sleep`](Self::sleep) that first looks for the unpark for a moment, detached, since it may be
+    /// about to come: [`spin_until`](pysync_platform::spin::spin_until) tells how. If `flags` heed
+    /// signals, it sleeps at once.
+    ///
+    /// # Aborts
+    /// As [`sleep`](Self::sleep).
+    ///
+    /// # Panics
+    /// As [`sleep`](Self::sleep).
+    #[track_caller]
+    pub fn spin_then_sleep<R: Runtime>(
+        self: Pin<&Self>,
+        deadline: Deadline,
+        flags: LockFlags,
+    ) -> ParkStatus {
+        self.sleep_as::<R>(deadline, Sleep::new(flags, true))
+    }
+
+    #[track_caller]
+    fn sleep_as<R: Runtime>(self: Pin<&Self>, deadline: Deadline, how: Sleep) -> ParkStatus {
         if !self.queued.get() {
             Native::fatal_error("Waiter::sleep", "the waiter is not queued");
         }
         let key = self.entry.key();
         trace::park(key.addr());
         let started = trace::now();
-        let detach = flags.contains(LockFlags::DETACH);
-        let heeds_signals =
-            flags.intersects(LockFlags::HANDLE_SIGNALS | LockFlags::FAIL_IF_INTERRUPTED);
-        let status = sleep::<R>(&self.entry, deadline, detach, heeds_signals);
+        let status = sleep::<R>(&self.entry, deadline, how);
         self.queued.set(false);
         trace::unparked(key.addr(), status, started);
         status

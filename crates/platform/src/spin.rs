@@ -44,10 +44,28 @@
 //! | a reader of a rwmutex | its exchange fails, since another reader was quicker | [`pause`](Backoff::pause)s and tries again |
 //! | a reader or a writer of a sequence lock | a write is going on, or another writer was quicker | [`snooze`](Backoff::snooze)s and looks again |
 //!
+//! # A thread that waits to be notified: [`spin_until`]
+//! What ends its wait is no word that it could race for, but a wakeup that is meant for it. Such waits
+//! are mostly long, and now and then another thread is just about to notify. Each thread remembers how
+//! its last waits went: its *patience*, in yields.
+//!
+//! 1. The waiter looks for its wakeup 5 times, with a pause after each look.
+//! 2. It yields as often as its patience says, with a look after each yield. If the wait has a deadline,
+//!    it reads the clock too, and stops once that has passed.
+//! 3. The wakeup is there: the thread's patience is 40 again.
+//! 4. It is not: the thread's patience is halved, and the waiter sleeps. After 15 waits without any
+//!    yields in a row it is 40 again, for one wait.
+//!
+//! The reasons:
+//! - A sleep and its wake take some microseconds on one processor, and some tens from one to another.
+//!   Where two threads take turns, that is all they do.
+//! - On one processor a yield lets the notifier run. A pause keeps it from running.
+//! - A thread whose waits are long pays five looks for each, and the yields of one wait in sixteen.
+//!
 //! # What switches it off
 //! - `--cfg pysync_faithful`: threads wait as C's do. A waiter of a mutex yields 40 times without a
 //!   look, and parks again after a wake. A waiter of a rwmutex parks at once. A thread that loses a
-//!   race does not pause.
+//!   race does not pause. A thread that waits to be notified sleeps at once.
 //! - In a loom or shuttle model no thread spins: waiters park at once, so that models explore the
 //!   parking lot. A model counts as faithful too.
 //!
@@ -89,6 +107,15 @@ const FEWEST_PAUSES: u32 = 16;
 
 /// How many pauses a thread makes at most after it has lost one more race: some microseconds.
 const MOST_PAUSES: u32 = 128;
+
+/// How often a waiter that is to be notified looks before it yields, with a pause in between.
+const LOOKS_BEFORE_YIELD: u32 = 5;
+
+/// The greatest patience of a thread that waits to be notified, in yields.
+const MOST_PATIENCE: u8 = 40;
+
+/// How many waits such a thread makes without yielding before it tries again.
+const IMPATIENT_WAITS: u8 = 15;
 
 /// What a waiter does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -244,6 +271,80 @@ impl Contention {
     }
 }
 
+/// Waits for a moment for `has_come`, before a sleep; false if it has not. The [module](self) tells the
+/// policy. With `--cfg pysync_faithful` and in models, and for a deadline of [`Deadline::NOW`], returns
+/// false at once.
+///
+/// ```
+/// use pysync_platform::spin::{FAITHFUL, spin_until};
+/// use pysync_platform::Deadline;
+///
+/// assert_eq!(spin_until(Deadline::NEVER, || true), !FAITHFUL);
+/// assert!(!spin_until(Deadline::NEVER, || false));
+/// ```
+pub fn spin_until(deadline: Deadline, has_come: impl FnMut() -> bool) -> bool {
+    spin_until_with(deadline, has_come, yield_now)
+}
+
+fn spin_until_with(
+    deadline: Deadline,
+    mut has_come: impl FnMut() -> bool,
+    mut yield_once: impl FnMut(),
+) -> bool {
+    if FAITHFUL || deadline == Deadline::NOW {
+        return false;
+    }
+    let patience = PATIENCE.with(Cell::get);
+    let mut look_and_pause = || {
+        let come = has_come();
+        if !come {
+            hint::spin_loop();
+        }
+        come
+    };
+    let mut come = (0..LOOKS_BEFORE_YIELD).any(|_| look_and_pause());
+    let mut yields_left = patience.yields;
+    while !come && yields_left > 0 && !deadline.has_passed() {
+        yield_once();
+        yields_left -= 1;
+        come = has_come();
+    }
+    PATIENCE.with(|cell| cell.set(if come { Patience::MOST } else { patience.after_a_sleep() }));
+    come
+}
+
+/// How long a thread yields for a notification before it sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Patience {
+    yields: u8,
+    /// How many waits it has made in a row without any; all that it makes, if this one is a trial.
+    waits_without: u8,
+}
+
+primitive::thread_local! {
+    static PATIENCE: Cell<Patience> = Cell::new(Patience::MOST)
+}
+
+impl Patience {
+    const NONE: Self = Self { yields: 0, waits_without: 0 };
+    const MOST: Self = Self { yields: MOST_PATIENCE, waits_without: 0 };
+    const TRIAL: Self = Self { yields: MOST_PATIENCE, waits_without: IMPATIENT_WAITS };
+
+    /// The same for the thread's next wait, if this one has come to a sleep.
+    fn after_a_sleep(self) -> Self {
+        match self {
+            Self::TRIAL => Self::NONE,
+            Self { yields: 0, waits_without } if waits_without + 1 == IMPATIENT_WAITS => {
+                Self::TRIAL
+            }
+            Self { yields: 0, waits_without } => {
+                Self { yields: 0, waits_without: waits_without + 1 }
+            }
+            Self { yields, .. } => Self { yields: yields / 2, waits_without: 0 },
+        }
+    }
+}
+
 /// How a thread lets others get on with a word that is never locked for long. The count begins anew
 /// with each `Backoff`.
 ///
@@ -388,6 +489,65 @@ mod tests {
     fn a_faithful_waiter_that_was_woken_parks_again_at_once() {
         assert_eq!(looks(woken(), false), []);
         assert_eq!(looks(woken(), true), []);
+    }
+
+    /// After how many yields each look comes that a thread makes before it sleeps.
+    fn looks_before_sleep(deadline: Deadline) -> Vec<u32> {
+        let (yields, mut looks) = (Cell::new(0), Vec::new());
+        let has_come = || {
+            looks.push(yields.get());
+            false
+        };
+        assert!(!spin_until_with(deadline, has_come, || yields.set(yields.get() + 1)));
+        looks
+    }
+
+    #[test]
+    #[cfg(not(pysync_faithful))]
+    fn a_thread_that_is_to_be_notified_looks_and_yields_and_looks() {
+        PATIENCE.with(|cell| cell.set(Patience::MOST));
+        let expected: Vec<u32> = [0; 4].into_iter().chain(0..=40).collect();
+        assert_eq!(looks_before_sleep(Deadline::NEVER), expected);
+        assert_eq!(looks_before_sleep(Deadline::NEVER).last(), Some(&20));
+        assert!(looks_before_sleep(Deadline::NOW).is_empty());
+        let later = Deadline::after(Some(Duration::from_secs(3600)));
+        assert_eq!(looks_before_sleep(later).last(), Some(&10));
+    }
+
+    #[test]
+    #[cfg(not(pysync_faithful))]
+    fn a_thread_that_is_to_be_notified_stops_at_its_deadline() {
+        PATIENCE.with(|cell| cell.set(Patience::MOST));
+        let soon = Deadline::after(Some(Duration::from_millis(1)));
+        let until_soon = || while !soon.has_passed() {};
+        let mut yields = 0;
+        let yield_once = || {
+            yields += 1;
+            until_soon();
+        };
+        assert!(!spin_until_with(soon, || false, yield_once));
+        assert_eq!(yields, 1);
+    }
+
+    #[test]
+    #[cfg(not(pysync_faithful))]
+    fn patience_wears_off_is_tried_again_and_comes_back() {
+        PATIENCE.with(|cell| cell.set(Patience::MOST));
+        let yields = || looks_before_sleep(Deadline::NEVER).last().copied().unwrap();
+        let seen: Vec<u32> = (0..40).map(|_| yields()).collect();
+        assert_eq!(seen[..7], [40, 20, 10, 5, 2, 1, 0]);
+        let trials: Vec<usize> = (6..40).filter(|&wait| seen[wait] > 0).collect();
+        assert_eq!(trials, [21, 37]);
+        assert!(trials.iter().all(|&wait| seen[wait] == 40));
+
+        assert!(spin_until_with(Deadline::NEVER, || true, || ()));
+        assert_eq!(yields(), 40);
+    }
+
+    #[test]
+    #[cfg(pysync_faithful)]
+    fn a_faithful_thread_that_is_to_be_notified_sleeps_at_once() {
+        assert!(looks_before_sleep(Deadline::NEVER).is_empty());
     }
 
     #[test]

@@ -42,6 +42,12 @@ impl Sleep {
         }
     }
 
+    #[inline]
+    pub(super) fn has_wakeup(&self) -> bool {
+        // Ordering: Relaxed. A look; `take` decides.
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
     fn take(&self) -> bool {
         // Ordering: Relaxed to look; Acquire on taking pairs with the Release in `wake`. For a
         // lock that is handed off this is the one edge from its last holder to the next.

@@ -112,6 +112,13 @@ impl Parker {
         preserve_errno(|| self.0.wait(deadline))
     }
 
+    /// Whether a wakeup is there, for the thread that waits. What its waker did is seen only once the
+    /// wakeup is taken.
+    #[inline]
+    pub fn has_wakeup(&self) -> bool {
+        self.0.has_wakeup()
+    }
+
     /// Makes one wait return, this one or the next.
     ///
     /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup

@@ -33,6 +33,10 @@ impl Sleep {
         ParkStatus::Ok
     }
 
+    pub(super) fn has_wakeup(&self) -> bool {
+        *self.inner.0.lock().unwrap() > 0
+    }
+
     /// # Safety
     /// `this` is valid until its waiter has seen this wakeup.
     pub(super) unsafe fn wake(this: *const Self) {

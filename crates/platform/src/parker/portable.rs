@@ -49,6 +49,10 @@ impl Sleep {
         ParkStatus::Ok
     }
 
+    pub(super) fn has_wakeup(&self) -> bool {
+        *self.lock() > 0
+    }
+
     /// CPython: Python/parking_lot.c:L230 _PySemaphore_Wakeup
     ///
     /// # Safety
