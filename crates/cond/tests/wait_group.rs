@@ -3,7 +3,7 @@
 
 use std::mem::{MaybeUninit, align_of, size_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -227,6 +227,7 @@ fn a_task_that_is_added_as_the_last_one_ends_is_waited_for_or_not() {
 fn a_signal_ends_a_wait_if_the_flags_say_so() {
     use pysync_testing::{ThreadId, rain_until, watch_signals};
     use std::sync::OnceLock;
+    use std::sync::atomic::AtomicBool;
 
     let _watchdog = watchdog();
     watch_signals();
