@@ -58,6 +58,38 @@ fn an_unpark_between_queue_and_sleep_is_not_lost() {
     assert_eq!(parked_on(&word), 0, "left behind");
 }
 
+/// A look before the sleep changes nothing but the time: the wake is taken once, and a deadline is
+/// neither early nor missed.
+#[test]
+fn a_waiter_that_spins_first_takes_its_unpark_or_times_out() {
+    let _watchdog = watchdog();
+    let word = AtomicU8::new(0);
+    let waiter = pin!(Waiter::new(null_mut()));
+    let waiter = waiter.as_ref();
+    // SAFETY: nothing reads the park arguments of a test's own word.
+    let queue = || assert!(unsafe { waiter.queue(Key::of(&word), Position::Back, || true) });
+    for flags in [LockFlags::empty(), LockFlags::DETACH, LockFlags::FAIL_IF_INTERRUPTED] {
+        queue();
+        assert!(unpark_one(&word).is_some());
+        assert_eq!(waiter.spin_then_sleep::<Native>(NEVER, flags), ParkStatus::Ok);
+
+        queue();
+        let deadline = soon();
+        assert_eq!(waiter.spin_then_sleep::<Native>(deadline, flags), ParkStatus::Timeout);
+        assert!(deadline.has_passed());
+        assert_eq!(parked_on(&word), 0);
+    }
+    // Unparked while it spins, or while it sleeps.
+    for _ in 0..200 {
+        queue();
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(unpark_one(&word).is_some()));
+            let status = waiter.spin_then_sleep::<Native>(NEVER, LockFlags::DETACH);
+            assert_eq!(status, ParkStatus::Ok);
+        });
+    }
+}
+
 #[test]
 fn a_waiter_that_leaves_learns_whether_it_was_unparked() {
     let _watchdog = watchdog();
