@@ -334,8 +334,7 @@ impl Waiter {
     }
 
     /// [`sleep`](Self::sleep) that first looks for the unpark for a moment, detached, since it may be
-    /// about to come: [`spin_until`](pysync_platform::spin::spin_until) tells how. If `flags` heed
-    /// signals, it sleeps at once.
+    /// about to come: [`spin_until`] tells how. If `flags` heed signals, it sleeps at once.
     ///
     /// # Aborts
     /// As [`sleep`](Self::sleep).
