@@ -4,6 +4,9 @@
 # published, and cargo says so of each.
 source "$(dirname "$0")/common.sh"
 target package
+# cargo keeps what it has unpacked and built of a version, and ours stays the same while the sources
+# change.
+rm -rf "${CARGO_HOME:-$HOME/.cargo}"/registry/{src,cache}/-*/pysync-* "$CARGO_TARGET_DIR"
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 # The other crates are for this checkout only, and to build them takes minutes.
