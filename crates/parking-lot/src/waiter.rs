@@ -160,8 +160,8 @@ fn sleep<R: Runtime>(entry: &WaitEntry, deadline: Deadline, how: Sleep) -> ParkS
     // L327-L332: `_PySemaphore_Wait`, which in 3.13 also detaches and attaches.
     detached::<R, _>(how.detach, || {
         if how.spins_first {
-            // The sleep finds what has come.
-            spin_until(deadline, || entry.parker.has_wakeup());
+            // The sleep finds what has come. In the child of a fork nothing does.
+            spin_until(deadline, || entry.is_forgotten() || entry.parker.has_wakeup());
         }
         let status =
             fork::while_parked(entry, || sleep_detached(entry, deadline, how.heeds_signals));
