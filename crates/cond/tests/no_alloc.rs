@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
@@ -13,38 +11,10 @@ use common::*;
 use pysync_cond::guarded::Condvar;
 use pysync_cond::{AsReader, AsWriter, Cancel, Cond, Deadline, LockFlags, NotifyList};
 use pysync_lock::{Mutex, RawMutex, RecursiveMutex, RwMutex, guarded};
-use pysync_testing::{Sleeper, sleeping, watchdog};
-
-struct CountingAllocator;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: the system's allocator, and a count in a thread-local without a destructor.
-unsafe impl GlobalAlloc for CountingAllocator {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: by contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: by contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use pysync_testing::{CountingAllocator, Sleeper, allocations, sleeping, watchdog};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
-
-/// How often the calling thread allocates or frees in `body`.
-fn allocations(body: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    body();
-    ALLOCATIONS.get() - before
-}
 
 #[test]
 fn the_count_counts() {

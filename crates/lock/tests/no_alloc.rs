@@ -4,45 +4,15 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::thread;
 use std::time::Duration;
 
 use common::{Sleeper, sleeping};
 use pysync_lock::{Event, LockFlags, Mutex, OnceFlag, RecursiveMutex, RwMutex, SeqLock, guarded};
-use pysync_testing::watchdog;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: the system's allocator, and a count in a thread-local without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: by contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: by contract.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+use pysync_testing::{CountingAllocator, allocations, watchdog};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// How often the calling thread allocates or frees in `body`.
-fn allocations(body: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    body();
-    ALLOCATIONS.get() - before
-}
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 #[test]
 fn the_count_counts() {

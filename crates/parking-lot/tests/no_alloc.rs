@@ -6,8 +6,6 @@
 
 mod common;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::pin::pin;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::SeqCst};
@@ -19,47 +17,22 @@ use pysync_parking_lot::{
     Choice, Deadline, Key, LockFlags, Native, ParkStatus, Parker, Position, RawMutex, Waiter,
     after_fork, inspect, park, unpark, unpark_all, unpark_all_with, unpark_filter, unpark_requeue,
 };
-use pysync_testing::{fork, wait_until, watchdog};
-
-/// Counts what each thread asks for.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: `System`'s, and counting does not allocate: the counter is const and has no destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: by contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: by contract.
-        unsafe { System.dealloc(ptr, layout) };
-    }
-}
+use pysync_testing::{CountingAllocator, allocations, fork, wait_until, watchdog};
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Runs `f` and panics if the calling thread allocates in it.
 #[track_caller]
 fn without_allocating<T>(f: impl FnOnce() -> T) -> T {
-    let before = ALLOCATIONS.get();
-    let result = f();
-    let allocations = ALLOCATIONS.get() - before;
-    assert_eq!(allocations, 0, "allocations");
-    result
+    let mut result = None;
+    assert_eq!(allocations(|| result = Some(f())), 0, "allocations");
+    result.unwrap()
 }
 
 #[test]
 fn the_counter_counts() {
-    let before = ALLOCATIONS.get();
-    drop(std::hint::black_box(Box::new(7)));
-    assert_eq!(ALLOCATIONS.get(), before + 1);
+    assert_eq!(allocations(|| drop(std::hint::black_box(Box::new(7)))), 2);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //!
 //! Under `--cfg pysync_loom` and `--cfg pysync_shuttle` there is `model`, by which all models run.
 
+mod allocator;
 #[cfg(unix)]
 mod fork;
 mod misuse;
@@ -11,16 +12,21 @@ pub mod model;
 #[cfg(unix)]
 mod signal;
 mod sleeper;
+#[cfg(unix)]
+mod target;
 mod watchdog;
 
 use std::thread;
 
+pub use allocator::{CountingAllocator, allocations};
 #[cfg(unix)]
 pub use fork::{child_succeeds, fork};
 pub use misuse::{aborts_with, hush_panics, panics_with};
 #[cfg(unix)]
 pub use signal::{ThreadId, rain, rain_until, signals_handled, watch_signals};
 pub use sleeper::{Sleeper, sleeping};
+#[cfg(unix)]
+pub use target::{Target, alone};
 pub use watchdog::{Watchdog, watchdog, watchdog_for};
 
 /// Runs `body` on `threads` threads, each with its number, and joins them one by one: the end of

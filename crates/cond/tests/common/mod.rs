@@ -1,14 +1,14 @@
 //! What the tests of this crate share. Not every test file uses all of it.
 #![allow(dead_code, unused_imports)]
 
+// The runtime that the locks are tested with.
+#[path = "../../../lock/tests/common/counting.rs"]
 mod counting;
 mod kinds;
 mod queues;
-#[cfg(unix)]
-mod target;
 
 pub(crate) use counting::*;
 pub(crate) use kinds::*;
-pub(crate) use queues::*;
 #[cfg(unix)]
-pub(crate) use target::{Target, alone};
+pub(crate) use pysync_testing::{Target, alone};
+pub(crate) use queues::*;

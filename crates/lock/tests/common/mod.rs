@@ -4,12 +4,10 @@
 mod bits;
 mod counting;
 mod exercise;
-#[cfg(unix)]
-mod target;
 
 pub(crate) use bits::*;
 pub(crate) use counting::*;
 pub(crate) use exercise::*;
 pub(crate) use pysync_testing::{Sleeper, sleeping};
 #[cfg(unix)]
-pub(crate) use target::{Target, alone};
+pub(crate) use pysync_testing::{Target, alone};
