@@ -3,7 +3,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use pysync_cond::{Cond, NotifyList, Semaphore};
 
-/// Notifications that find nobody.
+/// Notifications without a waiter.
 pub(crate) fn notify(c: &mut Criterion) {
     let mut group = c.benchmark_group("condition variable: notify one, nobody waits");
     let cond = Cond::new();

@@ -45,7 +45,7 @@ struct Buffer<M: Monitor> {
 
 struct State {
     items: VecDeque<u64>,
-    /// Nobody waits any more.
+    /// Producers and consumers wait no more.
     over: bool,
 }
 

@@ -46,7 +46,7 @@ pub(crate) fn plan(matrix: &Matrix, full: bool) -> Plan {
     }
 }
 
-/// A notification that finds nobody.
+/// A notification without a waiter.
 fn idle<M: Monitor>(pass: Pass) -> Sample {
     const BATCH: u32 = 64;
     let condvar = M::Condvar::default();

@@ -72,7 +72,7 @@ impl Contender for tokio::sync::Semaphore {
 
     #[inline(always)]
     fn acquire(&self) {
-        // Waiters are given permits before anyone else can take them, so this overtakes nobody.
+        // tokio assigns permits to the waiters as they are released, so an attempt overtakes no waiter.
         let permit = self.try_acquire().unwrap_or_else(|_| {
             pollster::block_on(self.acquire()).expect("the semaphore is not closed")
         });

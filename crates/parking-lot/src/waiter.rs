@@ -183,6 +183,7 @@ fn sleep_detached(entry: &WaitEntry, mut deadline: Deadline, heeds_signals: bool
             return status;
         }
         if status == ParkStatus::Interrupted && !heeds_signals && !entry.is_forgotten() {
+            // Deviation D16: it keeps its place, as one that left and came back would miss an unpark.
             continue;
         }
 
