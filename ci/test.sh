@@ -4,7 +4,9 @@
 source "$(dirname "$0")/common.sh"
 cargo test --workspace
 layers=("${LAYERS[@]/#/--package=}")
-cargo test --release "${layers[@]}" --tests
+# ci/robust.sh runs pysync-robust optimised.
+parked=("${PARKED[@]/#/--package=}")
+cargo test --release "${parked[@]}" --tests
 cargo test --all-features "${layers[@]}" --package=pysync
 # Locks that wait just as C's do.
 (
@@ -13,5 +15,5 @@ cargo test --all-features "${layers[@]}" --package=pysync
 )
 (
     target portable
-    RUSTFLAGS="--cfg pysync_portable" cargo test "${layers[@]}" --tests
+    RUSTFLAGS="--cfg pysync_portable" cargo test "${parked[@]}" --tests
 )

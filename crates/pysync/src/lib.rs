@@ -7,8 +7,9 @@
 //! | [`lock`] | `lock` | `pysync-lock` |
 //! | [`critical_section`] | `critical-section` | `pysync-critical-section` |
 //! | [`cond`] | `cond` | `pysync-cond` |
+//! | `robust` | `robust` | `pysync-robust` |
 //!
-//! These features are on by default; `tracing` is not. Depend on a layer's own crate to have just
+//! These features are on by default, but for `robust`, which brings other crates; `tracing` is not. Depend on a layer's own crate to have just
 //! that one. The platforms are [those of the parking lot](parking_lot#platforms).
 //!
 //! ```
@@ -28,6 +29,8 @@ pub use pysync_critical_section as critical_section;
 #[cfg(feature = "lock")]
 pub use pysync_lock as lock;
 pub use pysync_parking_lot as parking_lot;
+#[cfg(feature = "robust")]
+pub use pysync_robust as robust;
 
 /// The README's examples, as tests.
 #[cfg(all(doctest, feature = "critical-section", feature = "cond"))]

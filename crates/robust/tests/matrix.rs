@@ -1,0 +1,581 @@
+//! Every call, in every state, by the owner, by another thread, and by one that comes after the owner's
+//! death. What is to be expected is said by [`Model::call`] and nowhere else.
+#![cfg(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    not(miri),
+    not(any(pysync_loom, pysync_shuttle))
+))]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use common::*;
+use pysync_robust::{Error, Kind, Ownership, RawMutex, SIZE, State, Timeout};
+use pysync_testing::watchdog_for;
+
+/// What the bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Zeroes,
+    Garbage,
+    Ready,
+    Lost,
+    Retired,
+}
+
+/// By whom they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    /// By a process like this.
+    Ours,
+    /// Before the machine was started again.
+    OtherBoot,
+    /// In another pid namespace.
+    Elsewhere,
+    /// By a process like this; then something has written to the header.
+    Damaged,
+    /// With another C library.
+    OtherLayout,
+}
+
+/// Who says that it is initialising the mutex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    Nobody,
+    Alive,
+    /// It was killed, and its parent has not looked after it.
+    Dead,
+    /// It is in another pid namespace.
+    Elsewhere,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Nobody,
+    /// By its id.
+    Thread(u32),
+    /// Nobody has acquired the mutex since it died.
+    Dead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Attach,
+    Initialize(Kind),
+    Open(Kind, Timeout),
+    Acquire(Timeout),
+    Release,
+    MakeConsistent,
+    GiveUp,
+    Destroy,
+    State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Initialized(bool),
+    Acquired(Ownership),
+    Is(State),
+}
+
+/// What the mutex is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Model {
+    phase: Phase,
+    header: Header,
+    claim: Claim,
+    kind: Kind,
+    holder: Holder,
+    /// How often the holder has acquired it.
+    levels: u32,
+    /// The holder has not yet said that what a dead owner has left is consistent.
+    inconsistent: bool,
+}
+
+impl Model {
+    const ZEROES: Self = Self {
+        phase: Phase::Zeroes,
+        header: Header::Ours,
+        claim: Claim::Nobody,
+        kind: Kind::Plain,
+        holder: Holder::Nobody,
+        levels: 0,
+        inconsistent: false,
+    };
+
+    /// What a call by the thread `me` comes to; `None` if it would wait for ever. Afterwards `self` is
+    /// what the mutex is then.
+    fn call(&mut self, call: Call, me: u32) -> Option<Result<Answer, Error>> {
+        Some(match call {
+            Call::Attach => self.header().map(|()| Answer::Done),
+            Call::State => self.look().map(Answer::Is),
+            Call::Initialize(kind) => self.initialize(kind).map(|()| Answer::Done),
+            Call::Open(kind, timeout) => match (self.header(), timeout) {
+                (Ok(()), _) => Ok(Answer::Initialized(false)),
+                (Err(Error::Uninitialized | Error::Destroyed), _) => {
+                    self.initialize(kind).map(|()| Answer::Initialized(true))
+                }
+                (Err(Error::Initializing), Timeout::Never) => return None,
+                (Err(Error::Initializing), Timeout::After(_)) => Err(Error::TimedOut),
+                (Err(error), _) => Err(error),
+            },
+            Call::Acquire(timeout) => match (self.acquire(me), timeout) {
+                (Err(Error::Busy), Timeout::Never) => return None,
+                (Err(Error::Busy), Timeout::After(_)) => Err(Error::TimedOut),
+                (acquired, _) => acquired.map(Answer::Acquired),
+            },
+            Call::Release if self.inconsistent => self.give_up(me).map(|()| Answer::Done),
+            Call::Release => self.owned(me).map(|()| self.release()),
+            Call::GiveUp => self.give_up(me).map(|()| Answer::Done),
+            Call::MakeConsistent => self.make_consistent(me).map(|()| Answer::Done),
+            Call::Destroy => self.destroy().map(|()| Answer::Done),
+        })
+    }
+
+    /// What a call finds that reads the whole header: whether this process may acquire the mutex.
+    fn header(&self) -> Result<(), Error> {
+        match (self.phase, self.header) {
+            (Phase::Zeroes | Phase::Garbage, _) | (_, Header::OtherBoot) => Err(match self.claim {
+                Claim::Nobody | Claim::Dead => Error::Uninitialized,
+                Claim::Alive => Error::Initializing,
+                Claim::Elsewhere => Error::Namespace,
+            }),
+            (_, Header::Elsewhere) => Err(Error::Namespace),
+            (_, Header::Damaged) => Err(Error::Damaged),
+            (_, Header::OtherLayout) => {
+                Err(Error::Layout { found: our_layout() ^ OTHER_LAYOUT, want: our_layout() })
+            }
+            (Phase::Ready, Header::Ours) => Ok(()),
+            (Phase::Lost, Header::Ours) => Err(Error::NotRecoverable),
+            (Phase::Retired, Header::Ours) => Err(Error::Destroyed),
+        }
+    }
+
+    /// What a call finds that looks at the state word only: the one of a process that has attached.
+    fn word(&self) -> Result<(), Error> {
+        match (self.phase, self.header) {
+            (Phase::Zeroes | Phase::Garbage, _) => Err(Error::Uninitialized),
+            (_, Header::OtherLayout) => Err(Error::Damaged),
+            (Phase::Ready, _) => Ok(()),
+            (Phase::Lost, _) => Err(Error::NotRecoverable),
+            (Phase::Retired, _) => Err(Error::Destroyed),
+        }
+    }
+
+    fn look(&self) -> Result<State, Error> {
+        match (self.header(), self.holder) {
+            (Ok(()), Holder::Nobody) => Ok(State::Free),
+            (Ok(()), Holder::Dead) => Ok(State::OwnerDied),
+            (Ok(()), Holder::Thread(owner)) => {
+                Ok(State::Held { owner, inconsistent: self.inconsistent })
+            }
+            (Err(Error::Uninitialized), _) => Ok(State::Uninitialized),
+            (Err(Error::Initializing), _) => Ok(State::Initializing),
+            (Err(Error::NotRecoverable), _) => Ok(State::NotRecoverable),
+            (Err(Error::Destroyed), _) => Ok(State::Destroyed),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    fn initialize(&mut self, kind: Kind) -> Result<(), Error> {
+        match self.header() {
+            Ok(()) => return Err(Error::AlreadyInitialized),
+            Err(Error::Uninitialized) => self.claim = Claim::Nobody,
+            // What is lost or destroyed is revived by whoever locks it, whatever a claim says.
+            Err(Error::NotRecoverable | Error::Destroyed) => self.is_not_held()?,
+            Err(error) => return Err(error),
+        }
+        *self = Self { phase: Phase::Ready, kind, claim: self.claim, ..Self::ZEROES };
+        Ok(())
+    }
+
+    fn is_not_held(&self) -> Result<(), Error> {
+        if matches!(self.holder, Holder::Thread(_)) { Err(Error::Busy) } else { Ok(()) }
+    }
+
+    fn acquire(&mut self, me: u32) -> Result<Ownership, Error> {
+        self.word()?;
+        match self.holder {
+            Holder::Nobody | Holder::Dead => {
+                self.inconsistent |= self.holder == Holder::Dead;
+                self.holder = Holder::Thread(me);
+            }
+            Holder::Thread(owner) if owner != me => return Err(Error::Busy),
+            Holder::Thread(_) if self.kind == Kind::Plain => return Err(Error::Deadlock),
+            Holder::Thread(_) => {}
+        }
+        self.levels += 1;
+        Ok(if self.inconsistent { Ownership::OwnerDied } else { Ownership::Clean })
+    }
+
+    /// Whether `me` holds it, given up or not.
+    fn owned(&self, me: u32) -> Result<(), Error> {
+        match self.word() {
+            Ok(()) | Err(Error::NotRecoverable) if self.holder == Holder::Thread(me) => Ok(()),
+            Ok(()) | Err(Error::NotRecoverable) => Err(Error::NotOwner),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn release(&mut self) -> Answer {
+        self.levels -= 1;
+        if self.levels == 0 {
+            self.holder = Holder::Nobody;
+        }
+        Answer::Done
+    }
+
+    fn give_up(&mut self, me: u32) -> Result<(), Error> {
+        self.owned(me)?;
+        self.phase = Phase::Lost;
+        self.inconsistent = false;
+        self.release();
+        Ok(())
+    }
+
+    fn make_consistent(&mut self, me: u32) -> Result<(), Error> {
+        self.owned(me)?;
+        self.word()?;
+        self.inconsistent = false;
+        Ok(())
+    }
+
+    fn destroy(&mut self) -> Result<(), Error> {
+        match self.word() {
+            Ok(()) | Err(Error::NotRecoverable) => self.is_not_held()?,
+            Err(error) => return Err(error),
+        }
+        self.phase = Phase::Retired;
+        (self.holder, self.inconsistent) = (Holder::Nobody, false);
+        Ok(())
+    }
+
+    /// The thread dies.
+    fn dies(&mut self, thread: u32) {
+        if self.holder == Holder::Thread(thread) {
+            (self.holder, self.levels) = (Holder::Dead, 0);
+        }
+    }
+}
+
+/// Does the call.
+fn call(mutex: RawMutex, call: Call) -> Result<Answer, Error> {
+    let done = |()| Answer::Done;
+    match call {
+        Call::Attach => mutex.attach().map(done),
+        Call::Initialize(kind) => mutex.initialize(kind).map(done),
+        Call::Open(kind, timeout) => mutex.open(kind, timeout).map(Answer::Initialized),
+        Call::Acquire(timeout) => mutex.acquire(timeout).map(Answer::Acquired),
+        Call::Release => mutex.release().map(done),
+        Call::MakeConsistent => mutex.make_consistent().map(done),
+        Call::GiveUp => mutex.give_up().map(done),
+        Call::Destroy => mutex.destroy().map(done),
+        Call::State => mutex.state().map(Answer::Is),
+    }
+}
+
+/// By what another layout differs from ours.
+const OTHER_LAYOUT: u32 = 0x0102_0304;
+
+/// The layout of this build, as it is in a block.
+fn our_layout() -> u32 {
+    static LAYOUTS: OnceLock<u32> = OnceLock::new();
+    *LAYOUTS.get_or_init(|| {
+        let bytes = Bytes::zeroed();
+        bytes.mutex().initialize(Kind::Plain).unwrap();
+        bytes.u32(LAYOUT).load(SeqCst)
+    })
+}
+
+const KINDS: [Kind; 2] = [Kind::Plain, Kind::Recursive];
+const AFTER: Timeout = Timeout::After(Duration::from_millis(1));
+const TIMEOUTS: [Timeout; 3] = [Timeout::Try, AFTER, Timeout::Never];
+
+fn every_call() -> Vec<Call> {
+    let mut calls = vec![Call::Attach, Call::State];
+    for kind in KINDS {
+        calls.push(Call::Initialize(kind));
+        calls.extend(TIMEOUTS.map(|timeout| Call::Open(kind, timeout)));
+    }
+    calls.extend(TIMEOUTS.map(Call::Acquire));
+    calls.extend([Call::Release, Call::MakeConsistent, Call::GiveUp, Call::Destroy]);
+    calls
+}
+
+/// Each state that can be named, whether there can be such a mutex or not. If it is held, then by
+/// thread 0.
+fn every_state() -> impl Iterator<Item = Model> {
+    use Header::*;
+    use Phase::*;
+
+    let mut states = vec![Model::ZEROES];
+    let mut vary = |change: &dyn Fn(Model) -> Vec<Model>| {
+        states = states.iter().copied().flat_map(change).collect();
+    };
+    vary(&|m| [Zeroes, Garbage, Ready, Lost, Retired].map(|phase| Model { phase, ..m }).into());
+    vary(&|m| {
+        [Ours, OtherBoot, Elsewhere, Damaged, OtherLayout]
+            .map(|header| Model { header, ..m })
+            .into()
+    });
+    let claims = [Claim::Nobody, Claim::Alive, Claim::Dead, Claim::Elsewhere];
+    vary(&|m| claims.map(|claim| Model { claim, ..m }).into());
+    vary(&|m| KINDS.map(|kind| Model { kind, ..m }).into());
+    vary(&|m| {
+        let holder = |levels| if levels == 0 { Holder::Nobody } else { Holder::Thread(0) };
+        [0, 1, 2].map(|levels| Model { levels, holder: holder(levels), ..m }).into()
+    });
+    vary(&|m| [false, true].map(|inconsistent| Model { inconsistent, ..m }).into());
+    states.into_iter()
+}
+
+/// Why there can be no such mutex.
+fn impossible(model: &Model) -> Option<&'static str> {
+    let is_mutex = !matches!(model.phase, Phase::Zeroes | Phase::Garbage);
+    let (is_held, is_plain) = (model.levels > 0, model.kind == Kind::Plain);
+    if !is_mutex && (!is_plain || is_held || model.inconsistent || model.header != Header::Ours) {
+        Some("what is no mutex has no kind, owner or header")
+    } else if is_plain && model.levels > 1 {
+        Some("a plain mutex is acquired once")
+    } else if is_plain && model.phase == Phase::Lost && is_held {
+        Some("who gives up a plain mutex has released it")
+    } else if model.phase == Phase::Retired && is_held {
+        Some("a mutex that is held is not destroyed (killed while it destroys: tests/process)")
+    } else if model.inconsistent && model.phase != Phase::Ready {
+        Some("what is given up or destroyed is not to be repaired")
+    } else if model.inconsistent && !is_held {
+        Some("who has it from a dead owner does not release it as it is")
+    } else if model.header == Header::OtherBoot && is_held {
+        Some("no owner outlives the boot (the word of one that did not: header.rs)")
+    } else {
+        None
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Owner,
+    Other,
+    /// A thread that was started after the owner's death.
+    Heir,
+}
+
+/// The claims that stand in the blocks.
+struct Claims {
+    alive: Initialiser,
+    dead: Initialiser,
+    elsewhere: u64,
+}
+
+impl Claims {
+    fn new() -> Self {
+        let [alive, dead] = [(); 2].map(|()| Initialiser::start(Kind::Plain));
+        dead.kill();
+        let bytes = Bytes::zeroed();
+        bytes.mutex().initialize(Kind::Plain).unwrap();
+        let boot = bytes.u64(BOOT).load(SeqCst);
+        let elsewhere = alive.claim_but(boot, |named| named ^ 1 << 30);
+        Self { alive, dead, elsewhere }
+    }
+}
+
+/// Makes bytes that are as `model` says, held by `owner`.
+fn build(model: &Model, owner: &Actor, claims: &Claims) -> Bytes {
+    let bytes = Bytes::zeroed();
+    let mutex = bytes.mutex();
+    if model.phase == Phase::Garbage {
+        bytes.write([0xa5; SIZE]);
+    } else if model.phase != Phase::Zeroes {
+        mutex.initialize(model.kind).unwrap();
+        if model.inconsistent {
+            in_a_short_life(move || take(mutex));
+        }
+        let gives_up = model.phase == Phase::Lost;
+        let levels = model.levels + u32::from(gives_up);
+        let died = model.inconsistent;
+        let how = if died { Ownership::OwnerDied } else { Ownership::Clean };
+        owner.run(move || {
+            for level in 0..levels {
+                assert_eq!(mutex.acquire(Timeout::Try), Ok(how), "level {level}");
+            }
+            if gives_up {
+                mutex.give_up().unwrap();
+            }
+        });
+        if model.phase == Phase::Retired {
+            mutex.destroy().unwrap();
+        }
+    }
+    match model.header {
+        Header::Ours => {}
+        Header::OtherBoot => _ = bytes.u64(BOOT).fetch_xor(0xdead, SeqCst),
+        Header::Elsewhere => _ = bytes.u64(NAMESPACE).fetch_xor(0xdead, SeqCst),
+        Header::Damaged => {}
+        Header::OtherLayout => {
+            bytes.u32(LAYOUT).fetch_xor(OTHER_LAYOUT, SeqCst);
+            bytes.u64(STATE).fetch_xor((OTHER_LAYOUT & 0xff_ffff).into(), SeqCst);
+        }
+    }
+    if model.header == Header::Damaged {
+        bytes.u64(CHECK).fetch_xor(0xdead, SeqCst);
+    } else if model.header != Header::Ours {
+        bytes.seal();
+    }
+    match model.claim {
+        Claim::Nobody => {}
+        Claim::Alive => bytes.u64(CLAIM).store(claims.alive.claim(), SeqCst),
+        Claim::Dead => bytes.u64(CLAIM).store(claims.dead.claim(), SeqCst),
+        Claim::Elsewhere => bytes.u64(CLAIM).store(claims.elsewhere, SeqCst),
+    }
+    bytes
+}
+
+/// Looks whether the mutex is what `model` says: at its state, by an attempt to acquire it, and by
+/// releases of whoever holds it.
+fn probe(mut model: Model, mutex: RawMutex, actors: &[&Actor]) {
+    // SAFETY: only asks.
+    let me = unsafe { libc::gettid() } as u32;
+    for by_me in [Call::State, Call::Attach, Call::Acquire(Timeout::Try), Call::State] {
+        assert_eq!(Some(call(mutex, by_me)), model.call(by_me, me), "then {by_me:?}");
+    }
+    while let Holder::Thread(holder) = model.holder {
+        let expected = model.call(Call::Release, holder);
+        let released = match actors.iter().find(|actor| actor.id() == holder) {
+            Some(actor) => actor.run(move || call(mutex, Call::Release)),
+            None => call(mutex, Call::Release),
+        };
+        assert_eq!(Some(released), expected, "then a release");
+        if released.is_err() {
+            break;
+        }
+        assert_eq!(Some(call(mutex, Call::State)), model.call(Call::State, me), "then the state");
+    }
+}
+
+/// Says what a test was at if it fails.
+struct Context<F: Fn() -> String>(F);
+
+impl<F: Fn() -> String> Drop for Context<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0());
+        }
+    }
+}
+
+#[test]
+fn every_call_in_every_state_by_everyone_does_what_the_model_says() {
+    let _watchdog = watchdog_for(Duration::from_secs(300));
+    let (claims, other) = (Claims::new(), Actor::new());
+    let (mut cases, mut states) = (0, 0);
+    let mut left_out = BTreeMap::<_, usize>::new();
+    let mut leave_out = |why, cells| *left_out.entry(why).or_default() += cells;
+    let calls = every_call();
+    for state in every_state() {
+        if let Some(why) = impossible(&state) {
+            leave_out(why, 3 * calls.len());
+            continue;
+        }
+        states += 1;
+        for who in [Who::Owner, Who::Other, Who::Heir] {
+            if state.levels == 0 && who != Who::Other {
+                leave_out("a mutex that nobody holds has no owner, living or dead", calls.len());
+                continue;
+            }
+            for call_ in calls.iter().copied() {
+                let owner = Actor::new();
+                let mut model = state;
+                if model.levels > 0 {
+                    model.holder = Holder::Thread(owner.id());
+                }
+                if who == Who::Heir {
+                    model.dies(owner.id());
+                }
+                let me = match who {
+                    Who::Owner => owner.id(),
+                    Who::Other => other.id(),
+                    Who::Heir => 0, // It has no id yet.
+                };
+                let before = model;
+                if model.call(call_, me).is_none() {
+                    leave_out("it would wait for ever (contention.rs)", 1);
+                    continue;
+                }
+                let bytes = build(&state, &owner, &claims);
+                let mutex = bytes.mutex();
+                let _context = Context(|| format!("{call_:?} by {who:?} of {before:?}"));
+                let mut model = before;
+                let mut does = |by: &Actor, others: &[&Actor]| {
+                    let expected = model.call(call_, by.id());
+                    assert_eq!(Some(by.run(move || call(mutex, call_))), expected);
+                    probe(model, mutex, others);
+                };
+                match who {
+                    Who::Owner => does(&owner, &[&owner]),
+                    Who::Other => does(&other, &[&owner, &other]),
+                    Who::Heir => {
+                        owner.die();
+                        let heir = Actor::new();
+                        does(&heir, &[&heir]);
+                    }
+                }
+                bytes.check_canaries();
+                cases += 1;
+            }
+        }
+    }
+    println!("{cases} cases: {states} states, {} calls, 3 callers", calls.len());
+    for (why, cells) in left_out {
+        println!("{cells} left out: {why}");
+    }
+    assert!(cases > 3_000, "so few are no matrix");
+}
+
+/// Three threads, which call what they like and die now and then.
+#[test]
+fn long_walks_go_as_the_model_says() {
+    const WALKS: u64 = 100;
+    const STEPS: usize = 200;
+    let _watchdog = watchdog_for(Duration::from_secs(300));
+    let mut calls = every_call();
+    // They would end most of the lives too early.
+    let rare = [Call::Destroy, Call::GiveUp];
+    calls.retain(|call| !rare.contains(call));
+    calls.extend([Call::Acquire(Timeout::Try); 6]);
+    calls.extend([Call::Release; 4]);
+    let (mut done, mut deaths) = (0, 0);
+    for seed in 0..WALKS {
+        let mut random = Random::new(seed);
+        let mut actors = [(); 3].map(|()| Actor::new());
+        let (bytes, mut model) = (Bytes::zeroed(), Model::ZEROES);
+        let mutex = bytes.mutex();
+        for step in 0..STEPS {
+            let which = random.below(actors.len());
+            if random.below(30) == 0 {
+                let dead = std::mem::replace(&mut actors[which], Actor::new());
+                model.dies(dead.id());
+                dead.die();
+                deaths += 1;
+            }
+            let actor = &actors[which];
+            let calls = if random.below(20) == 0 { &rare[..] } else { &calls[..] };
+            let call_ = random.pick(calls);
+            let before = model;
+            let Some(expected) = model.call(call_, actor.id()) else { continue };
+            let result = actor.run(move || call(mutex, call_));
+            assert_eq!(result, expected, "walk {seed}, step {step}: {call_:?} of {before:?}");
+            let state = model.call(Call::State, 0);
+            assert_eq!(Some(call(mutex, Call::State)), state, "walk {seed}, after step {step}");
+            done += 1;
+        }
+        bytes.check_canaries();
+    }
+    println!("{done} calls and {deaths} deaths in {WALKS} walks");
+}
