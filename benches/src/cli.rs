@@ -120,6 +120,8 @@ pub(crate) enum FamilyName {
     Timeout,
     /// Bytes per lock
     Memory,
+    /// Mutexes between processes: with nobody in the way, contended, and when their owner dies
+    Robust,
     /// All of the above
     All,
 }

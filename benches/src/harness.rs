@@ -25,7 +25,11 @@ pub(crate) struct Seen<T> {
     pub(crate) results: Vec<T>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    pub(crate) fn new(id: usize, counter: &'a AtomicU64, stop: &'a AtomicBool) -> Self {
+        Self { id, counter, stop }
+    }
+
     /// Calls `operation` until the window is over; returns how often.
     #[inline(always)]
     pub(crate) fn repeat(&self, mut operation: impl FnMut()) -> u64 {
@@ -59,7 +63,7 @@ pub(crate) fn run<T: Send>(
     thread::scope(|scope| {
         let threads: Vec<_> = (0..threads)
             .map(|id| {
-                let worker = Worker { id, counter: &counters[id], stop: &stop };
+                let worker = Worker::new(id, &counters[id], &stop);
                 let (start, body) = (&start, &body);
                 scope.spawn(move || {
                     if !cores.is_empty() {

@@ -68,7 +68,7 @@ fn run(cli: &Cli) -> Result<()> {
     }
 
     let plans: Vec<Plan> =
-        cli.families().iter().filter_map(|&family| plan(family, cli, &matrix)).collect();
+        cli.families().iter().flat_map(|&family| plans(family, cli, &matrix)).collect();
     let runs: usize = plans.iter().map(|plan| plan.runs(cli.rounds)).sum();
     let window = cli.window.unwrap_or_else(|| window(cli, runs));
     let mut progress = Progress::new(runs);
@@ -88,8 +88,8 @@ fn run(cli: &Cli) -> Result<()> {
     show(cli, &report, old.as_ref())
 }
 
-fn plan(family: FamilyName, cli: &Cli, matrix: &Matrix) -> Option<Plan> {
-    Some(match family {
+fn plans(family: FamilyName, cli: &Cli, matrix: &Matrix) -> Vec<Plan> {
+    vec![match family {
         FamilyName::Mutex => mutex::plan(matrix),
         FamilyName::Rwlock => family::rw_lock::plan(matrix),
         FamilyName::Seqlock => family::seq_lock::plan(matrix),
@@ -101,9 +101,10 @@ fn plan(family: FamilyName, cli: &Cli, matrix: &Matrix) -> Option<Plan> {
         FamilyName::Semaphore => family::semaphore::plan(matrix),
         FamilyName::Timeout => family::timeout::plan(),
         FamilyName::Memory => family::memory::plan(),
+        FamilyName::Robust => return family::robust::plans(matrix, cli.full),
         // What it stands for is in the list already.
-        FamilyName::All => return None,
-    })
+        FamilyName::All => return Vec::new(),
+    }]
 }
 
 /// The longest window with which the run stays within its time.

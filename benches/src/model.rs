@@ -52,10 +52,18 @@ pub(crate) struct Cell {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) contender: String,
+    /// Whether it does all that ours does.
+    #[serde(default = "yes")]
+    pub(crate) is_peer: bool,
     /// One value a round, in the family's unit.
     pub(crate) samples: Vec<f64>,
     pub(crate) median: f64,
     pub(crate) extra: BTreeMap<String, f64>,
+}
+
+/// What files from before the field say.
+fn yes() -> bool {
+    true
 }
 
 impl Cell {
@@ -98,7 +106,8 @@ impl Family {
 
     /// The best contender of the cell that is not ours.
     pub(crate) fn best_peer<'a>(&self, cell: &'a Cell) -> Option<&'a Outcome> {
-        let peers = cell.results.iter().filter(|result| !is_ours(&result.contender));
+        let peers =
+            cell.results.iter().filter(|result| result.is_peer && !is_ours(&result.contender));
         peers.reduce(|best, peer| if self.ratio(peer, best) > 1.0 { peer } else { best })
     }
 

@@ -43,12 +43,19 @@ pub(crate) struct Pass {
 
 pub(crate) struct Entrant {
     pub(crate) name: String,
+    /// Whether it does all that ours does. One that does less is shown, and is never the best peer.
+    pub(crate) is_peer: bool,
     pub(crate) measure: Box<dyn Fn(Pass) -> Sample>,
 }
 
 impl Entrant {
     pub(crate) fn new(name: &str, measure: impl Fn(Pass) -> Sample + 'static) -> Self {
-        Self { name: name.to_owned(), measure: Box::new(measure) }
+        Self { name: name.to_owned(), is_peer: true, measure: Box::new(measure) }
+    }
+
+    /// The same beside the peers, since it does less.
+    pub(crate) fn beside(self) -> Self {
+        Self { is_peer: false, ..self }
     }
 }
 
@@ -174,6 +181,7 @@ fn outcome(entrant: &Entrant, samples: &[Sample], timed: &[Sample]) -> Outcome {
     };
     Outcome {
         contender: entrant.name.clone(),
+        is_peer: entrant.is_peer,
         median: median(&values),
         samples: values,
         extra: extra.into_iter().map(summarise).collect(),

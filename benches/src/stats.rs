@@ -11,6 +11,14 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// The value that a share of all are at most; 0 of nothing.
+pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// Jain's index of how evenly `shares` are spread: 1 if all are equal, 1/n if one has it all.
 pub(crate) fn jain(shares: &[u64]) -> f64 {
     let sum: f64 = shares.iter().map(|&share| share as f64).sum();
@@ -34,6 +42,16 @@ mod tests {
         assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
         assert_eq!(median(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_quantile_is_one_of_the_values() {
+        let values: Vec<f64> = (1..=10).rev().map(f64::from).collect();
+        assert_eq!(
+            [0.0, 0.1, 0.9, 0.91, 1.0].map(|share| quantile(&values, share)),
+            [1.0, 1.0, 9.0, 10.0, 10.0]
+        );
+        assert_eq!(quantile(&[], 0.9), 0.0);
     }
 
     #[test]

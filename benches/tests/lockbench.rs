@@ -110,6 +110,40 @@ fn every_family_measures_something() {
 }
 
 #[test]
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+fn mutexes_between_processes_are_measured_beside_their_peers() {
+    let report = measured(&["robust", "--threads=2"]);
+    let robust = ["robust", "posix-sync", "file lock"];
+    let expected = [
+        ("robust", 1, [&["robust try"], &robust[..], &["pthread", "futex"], &OURS].concat()),
+        ("robust contended", 3, [&robust[..], &["pthread", "futex"], &OURS].concat()),
+        ("robust death", 2, [&robust[..], &OURS].concat()),
+        ("robust waiter", 1, [&robust[..], &["pysync"]].concat()),
+    ];
+    const OURS: [&str; 2] = ["pysync", "pysync guard"];
+    assert_eq!(each(&report, "families").len(), expected.len());
+    for (family, (name, cells, contenders)) in each(&report, "families").iter().zip(expected) {
+        assert_eq!(text(family, "name"), name);
+        assert_eq!(each(family, "cells").len(), cells);
+        for cell in each(family, "cells") {
+            let found: Vec<&str> =
+                each(cell, "results").iter().map(|result| text(result, "contender")).collect();
+            let dies = name == "robust death" && case(cell, "owner") == "thread";
+            // A file lock lives on with the other threads of its process.
+            let able = contenders.iter().filter(|&&name| !(dies && name == "file lock"));
+            assert_eq!(found, able.copied().collect::<Vec<_>>());
+            for result in each(cell, "results") {
+                let is_peer = !["pthread", "futex"].contains(&text(result, "contender"));
+                assert_eq!(result["is_peer"], is_peer);
+                assert!(result["median"].is_number(), "{result}");
+                let waits = result["extra"]["longest_wait_us"].is_number();
+                assert_eq!(waits, ["robust contended", "robust death"].contains(&name));
+            }
+        }
+    }
+}
+
+#[test]
 fn notifications_are_measured_under_the_lock_and_after_it() {
     let report = measured(&["cond", "buffer"]);
     let mut kinds = BTreeSet::new();

@@ -6,6 +6,7 @@ mod cond;
 mod mutex;
 mod once;
 mod parking;
+mod robust;
 mod rw_lock;
 mod section;
 mod seq_lock;
@@ -40,5 +41,6 @@ criterion_group!(
     parking::parking,
     cond::notify,
     cond::semaphore,
+    robust::robust,
 );
 criterion_main!(benches);

@@ -96,6 +96,7 @@ mod tests {
     fn outcome(samples: &[f64]) -> Outcome {
         Outcome {
             contender: "x".to_owned(),
+            is_peer: true,
             samples: samples.to_vec(),
             median: crate::stats::median(samples),
             extra: Default::default(),

@@ -60,7 +60,10 @@ fn columns(family: &Family, metric: Metric) -> Vec<(String, Value)> {
         Metric::MinMax => {
             vec![extra("the thread that got least by the one that got most", "min_by_max", 1.0)]
         }
-        Metric::Wait => vec![extra("longest single wait, ms", "longest_wait_us", 1e-3)],
+        Metric::Wait => vec![
+            extra("nine in ten waits were shorter than, ms", "wait_p90_us", 1e-3),
+            extra("longest single wait, ms", "longest_wait_us", 1e-3),
+        ],
         Metric::HandOff => vec![
             extra("hand-off, µs: half were quicker than", "hand_off_p50_us", 1.0),
             extra("hand-off, µs: 99 % were quicker than", "hand_off_p99_us", 1.0),
