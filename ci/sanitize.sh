@@ -17,6 +17,7 @@ layers=("${LAYERS[@]/#/--package=}")
 )
 (
     target asan
+    export LSAN_OPTIONS="suppressions=$PWD/ci/lsan.supp"
     export RUSTFLAGS="-Zsanitizer=address -Zrandomize-layout -Cunsafe-allow-abi-mismatch=sanitizer"
     cargo +nightly test --target "$host" "${layers[@]}" --test stress
 )

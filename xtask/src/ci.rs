@@ -16,7 +16,7 @@ use crate::Outcome;
 use crate::workspace::Workspace;
 
 /// Every step, in the order in which `cargo xtask ci` runs them: what fails soonest goes first.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 18] = [
     "fmt",
     "clippy",
     "doc",
@@ -25,6 +25,7 @@ const STEPS: [&str; 17] = [
     "package",
     "targets",
     "test",
+    "robust",
     "parity",
     "site",
     "loom",
@@ -50,8 +51,8 @@ pub(crate) struct Ci {
 }
 
 const EXAMPLES: &str = "\
-Steps: fmt clippy doc msrv dependents package targets test parity site loom shuttle sanitize miri
-bench cpython mutants; each is the script ci/STEP.sh.
+Steps: fmt clippy doc msrv dependents package targets test robust parity site loom shuttle sanitize
+miri bench cpython mutants; each is the script ci/STEP.sh.
 
 Examples:
   cargo xtask ci                     all of them, until one fails

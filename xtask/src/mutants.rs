@@ -3,7 +3,7 @@
 //! `ci/mutants.toml` lists the mutants: what to change, and what must fail. They are applied to
 //! a copy of the workspace, so that an interrupted run leaves nothing broken behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use crate::Outcome;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, write_whole};
 
 const LIST: &str = "ci/mutants.toml";
+
+/// For each package, a hash of all that its mutants depend on, as it was when all of them were killed.
+const RECORD: &str = "ci/mutants.verified";
 
 /// The platform that ThreadSanitizer is run on here; its runtime is part of that target.
 const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -33,6 +37,14 @@ pub(crate) struct Mutants {
     /// Name the mutants without running them.
     #[arg(long)]
     list: bool,
+
+    /// Only those whose tests belong to a package that has changed since they were all killed.
+    #[arg(long)]
+    changed: bool,
+
+    /// Record the packages whose mutants were all killed, for `--changed`.
+    #[arg(long)]
+    record: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -40,6 +52,7 @@ Examples:
   cargo xtask mutants                 all of them; minutes
   cargo xtask mutants seq-lock        those of the sequence lock
   cargo xtask mutants --list          what there is
+  cargo xtask mutants --changed       those that a change since the last record may have let live
 
 Exit code: 0 all killed, 1 one survived, 2 could not run (a line to break has moved, say).";
 
@@ -50,7 +63,7 @@ struct List {
 }
 
 /// One change and what must notice it.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mutant {
     name: String,
@@ -63,7 +76,7 @@ struct Mutant {
 }
 
 /// One run of one test target.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Killer {
     tool: Tool,
@@ -81,7 +94,7 @@ struct Killer {
     cfg: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Tool {
     Loom,
@@ -93,7 +106,7 @@ enum Tool {
 
 pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     let list: List = toml::from_str(&workspace.read(LIST)?).context(LIST)?;
-    let chosen: Vec<&Mutant> = list
+    let mut chosen: Vec<&Mutant> = list
         .mutant
         .iter()
         .filter(|mutant| {
@@ -102,6 +115,15 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
         .collect();
     if chosen.is_empty() {
         bail!("no mutant is called that; `cargo xtask mutants --list` names them");
+    }
+    let now = hashes(workspace, &list)?;
+    if command.changed {
+        let record = recorded(workspace)?;
+        let is_unchanged = |package: &String| record.get(package) == now.get(package);
+        for package in now.keys().filter(|package| is_unchanged(package)) {
+            println!("{package}: unchanged since all its mutants were killed");
+        }
+        chosen.retain(|mutant| !is_unchanged(&mutant.killed_by.package));
     }
     // All of them before the first: a line that has moved is to be seen at once.
     let broken: Vec<String> =
@@ -128,21 +150,132 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     let survivors = thread::scope(|scope| {
         let models = scope.spawn(|| survivors(workspace, "models", &models));
         let tests = survivors(workspace, "tests", &tests);
-        anyhow::Ok(models.join().expect("it does not panic")? + tests?)
+        let mut survivors = models.join().expect("it does not panic")?;
+        survivors.extend(tests?);
+        anyhow::Ok(survivors)
     })?;
     println!(
-        "{} mutants: {} killed, {survivors} survived, {} skipped",
+        "{} mutants: {} killed, {} survived, {} skipped",
         chosen.len() + skipped.len(),
-        chosen.len() - survivors,
+        chosen.len() - survivors.len(),
+        survivors.len(),
         skipped.len()
     );
-    Ok(Outcome::of(survivors > 0))
+    if command.record {
+        let killed = |mutant: &Mutant| {
+            chosen.iter().any(|(chosen, _)| chosen.name == mutant.name)
+                && !survivors.contains(&mutant.name)
+        };
+        let mut record = recorded(workspace)?;
+        for (package, hash) in now {
+            let of_package = |mutant: &&Mutant| mutant.killed_by.package == package;
+            if list.mutant.iter().filter(of_package).all(killed) {
+                record.insert(package, hash);
+            }
+        }
+        write_whole(&workspace.path(RECORD), &toml::to_string(&record)?)?;
+    }
+    Ok(Outcome::of(!survivors.is_empty()))
 }
 
-/// Makes each change in a copy of the workspace; says how many of them no test has noticed.
-fn survivors(workspace: &Workspace, copy: &str, chosen: &[(&Mutant, &String)]) -> Result<usize> {
+fn recorded(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
+    if !workspace.path(RECORD).exists() {
+        return Ok(BTreeMap::new());
+    }
+    toml::from_str(&workspace.read(RECORD)?).context(RECORD)
+}
+
+/// For each package with mutants, a hash of its mutants, of the files of the package, and of those of
+/// the packages of the workspace that it stands on, for tests too.
+fn hashes(workspace: &Workspace, list: &List) -> Result<BTreeMap<String, String>> {
+    let metadata = Command::new("cargo")
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(workspace.root())
+        .output()
+        .context("cargo metadata")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
+    // The folder of each package, and what it names as dependencies.
+    let mut packages: BTreeMap<&str, (PathBuf, Vec<&str>)> = BTreeMap::new();
+    for package in metadata["packages"].as_array().into_iter().flatten() {
+        let text = |value: &'_ serde_json::Value| value.as_str().map(str::to_owned);
+        let (Some(name), Some(manifest)) =
+            (package["name"].as_str(), text(&package["manifest_path"]))
+        else {
+            continue;
+        };
+        let dependencies = package["dependencies"].as_array().into_iter().flatten();
+        let dependencies = dependencies.filter_map(|dependency| dependency["name"].as_str());
+        let folder = Path::new(&manifest).parent().context("a manifest without a folder")?;
+        packages.insert(name, (folder.to_owned(), dependencies.collect()));
+    }
+
+    let mut hashes = BTreeMap::new();
+    for package in list.mutant.iter().map(|mutant| &mutant.killed_by.package) {
+        if hashes.contains_key(package) {
+            continue;
+        }
+        let mut hash = Sha256::new();
+        for mutant in list.mutant.iter().filter(|mutant| mutant.killed_by.package == *package) {
+            hash.update(format!("{mutant:?}"));
+        }
+        hash.update(workspace.read("rust-toolchain.toml")?);
+        let mut needed = BTreeSet::from([package.as_str()]);
+        let mut found = vec![package.as_str()];
+        while let Some(name) = found.pop() {
+            let dependencies = packages.get(name).map_or(&[][..], |(_, dependencies)| dependencies);
+            for dependency in dependencies {
+                if packages.contains_key(dependency) && needed.insert(dependency) {
+                    found.push(dependency);
+                }
+            }
+        }
+        for name in needed {
+            let (folder, _) = packages.get(name).with_context(|| format!("no package {name}"))?;
+            for file in files(workspace, folder)? {
+                hash.update(&file);
+                // Listed by git but deleted in the work tree.
+                hash.update(fs::read(workspace.path(&file)).unwrap_or_default());
+            }
+        }
+        hashes.insert(package.clone(), format!("{:x}", Hex(&hash.finalize())));
+    }
+    Ok(hashes)
+}
+
+/// The files in a folder that git knows, or would add.
+fn files(workspace: &Workspace, folder: &Path) -> Result<Vec<String>> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .arg("--")
+        .arg(folder)
+        .current_dir(workspace.root())
+        .output()
+        .context("git ls-files: is this a git checkout?")?;
+    let listed = String::from_utf8(listed.stdout).context("git ls-files")?;
+    let mut files: Vec<String> =
+        listed.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Bytes in hexadecimal.
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::LowerHex for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Makes each change in a copy of the workspace; names those that no test has noticed.
+fn survivors(
+    workspace: &Workspace,
+    copy: &str,
+    chosen: &[(&Mutant, &String)],
+) -> Result<Vec<String>> {
     if chosen.is_empty() {
-        return Ok(0);
+        return Ok(Vec::new());
     }
     let scratch = Scratch::make(workspace, copy)?;
     // A test that fails anyway would kill everything.
@@ -152,7 +285,7 @@ fn survivors(workspace: &Workspace, copy: &str, chosen: &[(&Mutant, &String)]) -
         }
     }
 
-    let mut survivors = 0;
+    let mut survivors = Vec::new();
     for (mutant, broken) in chosen {
         let started = Instant::now();
         let path = scratch.tree.join(&mutant.file);
@@ -161,7 +294,9 @@ fn survivors(workspace: &Workspace, copy: &str, chosen: &[(&Mutant, &String)]) -
         let verdict = scratch.run(&mutant.killed_by);
         fs::write(&path, original)?;
         let verdict = verdict?;
-        survivors += usize::from(verdict == Verdict::Survived);
+        if verdict == Verdict::Survived {
+            survivors.push(mutant.name.clone());
+        }
         let seconds = started.elapsed().as_secs_f64();
         println!("{:<44} {verdict:<9} {seconds:5.1} s  {}", mutant.name, mutant.killed_by);
     }
