@@ -158,13 +158,24 @@ impl Block {
         data: u64,
         prepare: impl FnOnce(),
     ) -> Result<(), Error> {
+        self.initialize_from(true, kind, data, prepare)
+    }
+
+    /// [`initialize`](Self::initialize), of a mutex that is lost only if `even_lost` says so.
+    fn initialize_from(
+        &self,
+        even_lost: bool,
+        kind: Kind,
+        data: u64,
+        prepare: impl FnOnce(),
+    ) -> Result<(), Error> {
         inner::supported_here()?;
         let place = process::place()?;
         loop {
             match self.read(place).found {
                 Found::Refused(error) => return Err(error),
                 Found::Mutex(Phase::Ready) => return Err(Error::AlreadyInitialized),
-                Found::Mutex(_) => return self.revive(kind, data, prepare),
+                Found::Mutex(_) => return self.revive(even_lost, kind, data, prepare),
                 Found::Nothing => {}
             }
             // Ordering: Acquire, with the Release of an initialiser that has dropped its claim: the
@@ -220,10 +231,17 @@ impl Block {
     }
 
     /// Makes a mutex that is lost or destroyed ready again.
-    fn revive(&self, kind: Kind, data: u64, prepare: impl FnOnce()) -> Result<(), Error> {
+    fn revive(
+        &self,
+        even_lost: bool,
+        kind: Kind,
+        data: u64,
+        prepare: impl FnOnce(),
+    ) -> Result<(), Error> {
         self.lock_inner()?;
         let phase = Word(self.state.load(Relaxed)).phase();
         let revived = match phase {
+            Phase::Lost if !even_lost => Err(Error::NotRecoverable),
             Phase::Lost | Phase::Retired => {
                 self.depth.store(0, Relaxed);
                 self.data.store(data, Relaxed);
@@ -267,7 +285,7 @@ impl Block {
                 }
                 attached => return attached.map(|()| false),
             }
-            let made = self.initialize(kind, data, || {
+            let made = self.initialize_from(false, kind, data, || {
                 if let Some(prepare) = prepare.take() {
                     prepare();
                 }

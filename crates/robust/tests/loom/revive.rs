@@ -79,6 +79,36 @@ fn revive_by_open() {
     check("destroyed, open, a reviver", || destroyed(u32::MAX), [open, revive], is_made_once);
 }
 
+/// What is lost while `open` looks at it stays lost: only `initialize` makes it anew.
+#[test]
+fn revive_not_what_is_lost_by_open() {
+    fn open(s: &Shared) {
+        match s.block.open_with(Kind::Plain, Timeout::Never, || ()) {
+            Ok(made) => _ = s.made.fetch_add(made.into(), Relaxed),
+            Err(error) => assert_eq!(error, Error::NotRecoverable),
+        }
+    }
+    fn revive_and_lose(s: &Shared) {
+        match s.block.initialize(Kind::Plain) {
+            Ok(()) => {
+                s.made.fetch_add(1, Relaxed);
+                assert_eq!(s.block.acquire(Timeout::Never), Ok(Ownership::Clean));
+                assert_eq!(s.block.give_up(), Ok(()));
+            }
+            Err(error) => assert!(matches!(error, Error::AlreadyInitialized | Error::Busy)),
+        }
+    }
+    let bodies = [open, revive_and_lose];
+    check(
+        "destroyed, open, lost again",
+        || destroyed(u32::MAX),
+        bodies,
+        |s| {
+            assert_eq!(s.made.load(Relaxed), 1);
+        },
+    );
+}
+
 #[test]
 fn revive_what_is_prepared_is_seen_by_who_attaches() {
     check_each_end("a reviver, attach", [revive, attach], is_made_once);

@@ -81,7 +81,7 @@ fn enter_and_die(s: &Shared) {
 
 #[test]
 fn deaths_anywhere() {
-    TryOut::new("deaths, 4 threads do anything", 40_000).run(
+    TryOut::new("deaths, 4 threads do anything", 24_000).run(
         || Shared::with(any_kind(), true),
         [live_and_die; 4],
         Shared::is_usable,
@@ -90,7 +90,7 @@ fn deaths_anywhere() {
 
 #[test]
 fn deaths_among_those_that_enter() {
-    TryOut::new("deaths, 5 enter", 30_000).run(
+    TryOut::new("deaths, 5 enter", 20_000).run(
         || Shared::with(any_kind(), true),
         [enter_and_die; 5],
         Shared::is_usable,

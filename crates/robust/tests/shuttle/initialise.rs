@@ -34,7 +34,7 @@ fn is_made_once(s: &Shared) {
 
 fn try_out(name: &str, block: fn() -> Shared) {
     let bodies = [initialise, initialise, open, enter, initialise];
-    TryOut::new(name, 10_000).run(block, bodies, is_made_once);
+    TryOut::new(name, 6_000).run(block, bodies, is_made_once);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn enter(s: &Shared) {
 
 #[test]
 fn wakes_reach_all_that_wait() {
-    TryOut::new("4 enter, with deadlines and signals", 20_000).run(
+    TryOut::new("4 enter, with deadlines and signals", 12_000).run(
         || Shared::with(Kind::Plain, false),
         [enter_three_times, enter, enter_three_times, enter],
         Shared::is_usable,
@@ -109,7 +109,7 @@ fn wakes_of_a_mutex_that_is_destroyed_and_made_again() {
         _ = s.open(Kind::Plain, Timeout::Never).unwrap();
         enter(s);
     }
-    TryOut::new("destroy and revive, 3 enter", 20_000).run(
+    TryOut::new("destroy and revive, 3 enter", 12_000).run(
         || Shared::with(Kind::Plain, false),
         [destroy_and_revive, enter, enter, open],
         Shared::is_usable,
@@ -130,7 +130,7 @@ fn wakes_by_the_kernel() {
             Err(error) => assert_eq!(error, Error::NotRecoverable),
         }
     }
-    TryOut::new("5 owners that die", 15_000).run(
+    TryOut::new("5 owners that die", 10_000).run(
         || Shared::with(any_kind(), false),
         [enter_and_die; 5],
         Shared::is_usable,
