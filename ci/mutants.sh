@@ -1,4 +1,9 @@
 #!/usr/bin/env bash
-# Would a wrong line be caught? Weakens or drops one thing at a time; a model or a test must fail.
+# Would a wrong line be caught? Weakens or drops one thing at a time; a model or a test must fail. Those
+# of the packages that have changed since all their mutants were killed, or all with `ci/mutants.sh --all`.
 source "$(dirname "$0")/common.sh"
-cargo xtask mutants
+case "${1:-}" in
+    "") cargo xtask mutants --changed ;;
+    --all) cargo xtask mutants --record ;;
+    *) echo "usage: ci/mutants.sh [--all]" >&2; exit 2 ;;
+esac
