@@ -82,7 +82,7 @@ pub fn inspect(bytes: &[u8; SIZE]) -> Report {
     target_os = "linux",
     any(target_env = "gnu", target_env = "musl"),
     target_pointer_width = "64",
-    not(miri)
+    not(any(miri, pysync_loom, pysync_shuttle))
 ))]
 mod imp {
     use std::mem::MaybeUninit;
@@ -150,7 +150,7 @@ mod imp {
     target_os = "linux",
     any(target_env = "gnu", target_env = "musl"),
     target_pointer_width = "64",
-    not(miri)
+    not(any(miri, pysync_loom, pysync_shuttle))
 )))]
 mod imp {
     use super::*;

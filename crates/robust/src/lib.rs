@@ -83,7 +83,6 @@ mod capi;
 mod death;
 mod error;
 mod inner;
-#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 mod inspect;
 mod layout;
 mod memory;
@@ -100,7 +99,6 @@ mod word;
 
 pub use borrowed::BorrowedMutex;
 pub use error::Error;
-#[cfg(not(any(pysync_loom, pysync_shuttle)))]
 pub use inspect::{Header, Lock, Report, inspect};
 pub use layout::{ALIGN, SIZE};
 pub use memory::{Forever, Memory, Private};

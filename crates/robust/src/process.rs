@@ -123,7 +123,7 @@ mod imp {
 
     /// What the system knows of a process.
     struct Life {
-        /// A zombie, or about to be none.
+        /// It has, or is about to.
         ended: bool,
         /// When it was started, in ticks since the boot.
         started: u64,

@@ -1,5 +1,6 @@
 //! The list of the robust mutexes that a thread holds, which the kernel goes through when the thread
-//! dies. The C library keeps it; we only read it.
+//! dies. The C library keeps it. We read it, and empty it in the child of a fork where the library does
+//! not.
 
 use std::cell::Cell;
 use std::iter;
