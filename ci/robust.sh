@@ -27,4 +27,5 @@ if ! { command -v rustup && rustup --quiet target add "$musl"; } >/dev/null 2>&1
     exit 0
 fi
 robust --target "$musl" "${processes[@]}"
-robust --target "$musl" --tests -- --skip deaths:: --skip lost_wake:: --skip step:: --skip kills_
+robust --target "$musl" --tests -- --skip between:: --skip deaths:: --skip lost_wake:: --skip step:: \
+    --skip wakes:: --skip kills_

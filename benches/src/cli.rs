@@ -120,7 +120,7 @@ pub(crate) enum FamilyName {
     Timeout,
     /// Bytes per lock
     Memory,
-    /// Mutexes between processes: with nobody in the way, contended, and when their owner dies
+    /// Mutexes between processes: uncontended, contended, and when their owner dies
     Robust,
     /// All of the above
     All,

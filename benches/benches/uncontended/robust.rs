@@ -90,7 +90,7 @@ pub(crate) fn robust(c: &mut Criterion) {
         });
         group.bench_function(format!("{name}, try"), |b| {
             b.iter(|| {
-                // SAFETY: as above; nobody else locks it.
+                // SAFETY: as above; no other thread locks it.
                 unsafe {
                     libc::pthread_mutex_trylock(black_box(mutex.get()));
                     libc::pthread_mutex_unlock(black_box(mutex.get()));

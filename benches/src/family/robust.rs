@@ -2,10 +2,10 @@
 //!
 //! | file | what it measures |
 //! |---|---|
-//! | `pair.rs` | to acquire and to release with nobody in the way |
+//! | `pair.rs` | to acquire and to release without contention |
 //! | `contended.rs` | processes that acquire, work and release |
 //! | `death.rs` | from the death of an owner to the return of a waiter |
-//! | `waiter.rs` | the processor time of a waiter whom nobody wakes |
+//! | `waiter.rs` | the processor time of a waiter that is not woken |
 
 mod contended;
 mod contender;

@@ -14,59 +14,12 @@ mod common;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
 use pysync_cond::{AsReader, AsWriter, Cancel, Cond, Deadline, LockFlags, NotifyList, WaitStatus};
 use pysync_lock::{Mutex, RawMutex, RecursiveMutex, RwMutex};
-use pysync_testing::{Watchdog, together, wait_until, watchdog_for};
-
-/// A number of the calling thread's own that differs each time.
-fn random(below: usize) -> usize {
-    thread_local! {
-        static STATE: Cell<u64> = const { Cell::new(0) };
-    }
-    static SEED: AtomicUsize = AtomicUsize::new(1);
-
-    let mut x = STATE.get();
-    if x == 0 {
-        x = (SEED.fetch_add(1, Relaxed) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    STATE.set(x);
-    (x >> 16) as usize % below
-}
-
-/// How long a test goes on.
-struct Time {
-    ends: Instant,
-    _watchdog: Watchdog,
-}
-
-impl Time {
-    fn begin() -> Self {
-        let seconds = std::env::var("PYSYNC_STRESS_SECONDS");
-        let seconds = seconds.map_or(1.0, |seconds| seconds.parse().expect("a number"));
-        let duration = Duration::from_secs_f64(seconds);
-        Self {
-            ends: Instant::now() + duration,
-            _watchdog: watchdog_for(2 * duration + Duration::from_secs(60)),
-        }
-    }
-
-    fn is_up(&self) -> bool {
-        Instant::now() >= self.ends
-    }
-}
-
-/// Prints what a long run has counted. Short ones are silent: a sanitizer would report std's output.
-fn report(counts: impl FnOnce() -> String) {
-    if std::env::var_os("PYSYNC_STRESS_SECONDS").is_some() {
-        println!("{}", counts());
-    }
-}
+use pysync_testing::{StressTime, random, report_stress, together, wait_until};
 
 /// A mutex, what it guards, and whether anyone is in.
 #[derive(Default)]
@@ -115,7 +68,7 @@ fn as_many_waits_are_notified_as_notifications_count() {
     const WAITERS: usize = 8;
     const NOTIFIERS: usize = 2;
 
-    let time = Time::begin();
+    let time = StressTime::begin();
     let (cond, guarded) = (Cond::new(), [Guarded::default(), Guarded::default()]);
     let (stop, left) = (AtomicBool::new(false), AtomicUsize::new(WAITERS));
     let (waits, notified, counted) =
@@ -164,7 +117,7 @@ fn as_many_waits_are_notified_as_notifications_count() {
     });
     let (waits, notified, counted) =
         (waits.into_inner(), notified.into_inner(), counted.into_inner());
-    report(|| format!("{waits} waits, {notified} notified of {counted}"));
+    report_stress(|| format!("{waits} waits, {notified} notified of {counted}"));
     assert_eq!(notified, counted);
     assert!(notified > 0 && notified < waits);
     assert_eq!(guarded.each_ref().map(|guarded| guarded.count.get()).iter().sum::<usize>(), waits);
@@ -177,7 +130,7 @@ fn as_many_waits_are_cancelled_as_cancels_count() {
     const WAITERS: usize = 6;
     const CANCELS: usize = 200;
 
-    let time = Time::begin();
+    let time = StressTime::begin();
     let (cond, mutexes) = (Cond::new(), [Mutex::new(), Mutex::new()]);
     let [cancelled, by_cancels, notified, by_notifications] = [const { AtomicUsize::new(0) }; 4];
     while !time.is_up() {
@@ -240,7 +193,7 @@ fn as_many_waits_are_cancelled_as_cancels_count() {
     }
     let [cancelled, by_cancels, notified, by_notifications] =
         [cancelled, by_cancels, notified, by_notifications].map(AtomicUsize::into_inner);
-    report(|| {
+    report_stress(|| {
         format!("{cancelled} cancelled of {by_cancels}, {notified} notified of {by_notifications}")
     });
     assert_eq!((cancelled, notified), (by_cancels, by_notifications));
@@ -252,7 +205,7 @@ fn as_many_waits_are_cancelled_as_cancels_count() {
 fn as_many_tickets_are_notified_as_notifications_count() {
     const WAITERS: usize = 6;
 
-    let time = Time::begin();
+    let time = StressTime::begin();
     let (list, left) = (NotifyList::new(), AtomicUsize::new(WAITERS));
     let (stop, notified, counted) =
         (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -292,7 +245,7 @@ fn as_many_tickets_are_notified_as_notifications_count() {
         }
     });
     let (notified, counted) = (notified.into_inner(), counted.into_inner());
-    report(|| format!("{notified} tickets notified of {counted}"));
+    report_stress(|| format!("{notified} tickets notified of {counted}"));
     assert_eq!(notified, counted);
     assert!(notified > 0);
     assert_eq!(waiters(&list), 0);
@@ -306,7 +259,7 @@ fn dropped_tickets_lose_no_notification() {
     const PRODUCERS: usize = 2;
     const EACH: usize = 500;
 
-    let (time, mut rounds) = (Time::begin(), 0);
+    let (time, mut rounds) = (StressTime::begin(), 0);
     let list = NotifyList::new();
     while !time.is_up() {
         let (tokens, consumed) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -366,11 +319,11 @@ fn dropped_tickets_lose_no_notification() {
         rounds += 1;
         assert_eq!((tokens.into_inner(), waiters(&list)), (0, 0));
     }
-    report(|| format!("{} tokens", rounds * PRODUCERS * EACH));
+    report_stress(|| format!("{} tokens", rounds * PRODUCERS * EACH));
 }
 
 /// Threads take turns with plain data, notified in every way, with each kind of lock.
-fn take_turns<L: Kind>(time: &Time, lock: &L, is_shared: bool) {
+fn take_turns<L: Kind>(time: &StressTime, lock: &L, is_shared: bool) {
     const THREADS: usize = 3;
 
     let (cond, turn, over) = (Cond::new(), Plain::new(0), AtomicBool::new(false));
@@ -414,7 +367,7 @@ fn take_turns<L: Kind>(time: &Time, lock: &L, is_shared: bool) {
 
 #[test]
 fn each_kind_of_lock_guards_plain_data() {
-    let time = Time::begin();
+    let time = StressTime::begin();
     while !time.is_up() {
         take_turns(&time, &Mutex::new(), false);
         take_turns(&time, &RawMutex::new(), false);

@@ -30,7 +30,7 @@ fn work(name: &str) -> Result<(), Error> {
             counts[1] = counts[0];
             counts[2] += 1;
         });
-        assert_eq!(counts[0], counts[1], "not repaired, and nobody was told");
+        assert_eq!(counts[0], counts[1], "not repaired, and no owner was told");
         counts[0] += 1;
         // Time for a kill.
         std::hint::black_box((0..1_000).fold(0_u32, |sum, next| sum ^ std::hint::black_box(next)));
@@ -59,7 +59,7 @@ fn main() -> Result<(), Error> {
         // Until there is progress: a worker may be in the middle of its work by then.
         let deadline = Instant::now() + Duration::from_secs(10);
         while counts.acquire(patience)?.repaired(|counts| counts[1] = counts[0])[0] < before + 10 {
-            assert!(Instant::now() < deadline, "nobody counts");
+            assert!(Instant::now() < deadline, "no worker counts");
             std::thread::yield_now();
         }
         let worker = &mut workers[kill % WORKERS];

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     match text {
         Ok(text) => {
-            // Nobody may be reading any more.
+            // The reader of a pipe may be gone.
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }

@@ -98,7 +98,7 @@ int pysync_robust_open(pysync_robust_t *block, bool recursive, int64_t timeout_n
  * Blocks for `timeout_ns` at most. */
 int pysync_robust_acquire(pysync_robust_t *block, int64_t timeout_ns);
 
-/* Releases the mutex once. If an owner has died and nobody has called pysync_robust_make_consistent since,
+/* Releases the mutex once. If an owner has died and no later one has called pysync_robust_make_consistent,
  * this is pysync_robust_give_up.
  *
  * EPERM: the calling thread does not hold it. Does not block. */
@@ -128,14 +128,14 @@ typedef enum pysync_robust_phase {
     PYSYNC_ROBUST_INITIALIZING = 1,  /* a thread is making it */
     PYSYNC_ROBUST_FREE = 2,
     PYSYNC_ROBUST_HELD = 3,
-    PYSYNC_ROBUST_OWNER_DIED = 4,      /* an owner has died, and nobody has acquired it since */
+    PYSYNC_ROBUST_OWNER_DIED = 4,      /* an owner has died, and no thread has acquired it since */
     PYSYNC_ROBUST_NOT_RECOVERABLE = 5, /* the data was given up */
     PYSYNC_ROBUST_DESTROYED = 6
 } pysync_robust_phase_t;
 
 typedef struct pysync_robust_state {
     int32_t phase;     /* of pysync_robust_phase_t */
-    uint32_t owner;    /* the thread id (gettid) of the owner; 0 if nobody holds it */
+    uint32_t owner;    /* the thread id (gettid) of the owner; 0 if it is free */
     bool inconsistent; /* held after the death of an owner, and not made consistent yet */
 } pysync_robust_state_t;
 

@@ -128,6 +128,7 @@ impl Block {
 
     /// The caller holds the mutex already.
     fn acquire_again(&self) -> Result<Ownership, Error> {
+        // Ordering: Relaxed, as all of the owner's; it holds the lock that orders them.
         let word = Word(self.state.load(Relaxed));
         if word.phase() != Phase::Ready {
             return Err(word.phase().error());
@@ -207,7 +208,8 @@ impl Block {
         set.is_ok().then_some(seen | WAITERS)
     }
 
-    /// Releases the mutex once. A death that nobody has repaired makes it not recoverable.
+    /// Releases the mutex once. An owner that has not repaired what a death has left
+    /// makes it not recoverable.
     #[inline]
     pub(crate) fn release(&self) -> Result<(), Error> {
         // Ordering: Acquire, as in `acquire`, for a thread that is not the owner and has never looked: the
@@ -225,9 +227,14 @@ impl Block {
         if self.inner.unlock() { Ok(()) } else { Err(Error::NotOwner) }
     }
 
-    /// The owner of a plain mutex has acquired it by mistake: the next one finds what this one has found.
+    /// Takes an acquisition back, as if it had not been: the death of an owner is still to be repaired.
     pub(crate) fn put_back(&self) {
-        self.inner.unlock();
+        let depth = self.depth.load(Relaxed);
+        if depth > 0 {
+            self.depth.store(depth - 1, Relaxed);
+        } else {
+            self.inner.unlock();
+        }
     }
 
     #[cold]
@@ -279,6 +286,7 @@ impl Block {
 
     /// The state, if the caller holds the mutex.
     fn owned(&self) -> Result<Word, Error> {
+        // Ordering: Acquire, as in `acquire`.
         let word = Word(self.state.load(Acquire));
         match word.phase() {
             Phase::Ready | Phase::Lost if self.inner.is_mine() => {

@@ -42,7 +42,7 @@ pub(crate) struct Block {
     pub(crate) namespace: Word64,
     /// The boot since which it is in use.
     pub(crate) boot: Word64,
-    /// What data is behind it; 0 if nobody has said.
+    /// What data is behind it; 0 if no initialiser has said.
     pub(crate) data: Word64,
     pub(crate) inner: Inner,
     /// Who is initialising it, or has been until it died.
@@ -143,6 +143,7 @@ impl Block {
 
     /// Which error it is that there is no mutex.
     fn nothing(&self, place: Place) -> Error {
+        // Ordering: Relaxed; the answer may be outdated either way.
         match process::claimant(Claim(self.claim.load(Relaxed)), place) {
             Claimant::None => Error::Uninitialized,
             Claimant::Alive => Error::Initializing,
@@ -239,6 +240,7 @@ impl Block {
         prepare: impl FnOnce(),
     ) -> Result<(), Error> {
         self.lock_inner()?;
+        // Ordering: Relaxed, as all of the owner's; the lock orders them.
         let phase = Word(self.state.load(Relaxed)).phase();
         let revived = match phase {
             Phase::Lost if !even_lost => Err(Error::NotRecoverable),
@@ -302,6 +304,7 @@ impl Block {
 
     /// Ends the mutex. Threads that wait for it get [`Error::Destroyed`].
     pub(crate) fn destroy(&self) -> Result<(), Error> {
+        // Ordering: Acquire, with the Release of the initialiser: the inner mutex is made.
         let word = Word(self.state.load(Acquire));
         if !matches!(word.phase(), Phase::Ready | Phase::Lost) {
             return Err(word.phase().error());
@@ -344,7 +347,7 @@ impl Block {
             self.state.store(word.inconsistent().0, Relaxed);
         }
         self.depth.store(0, Relaxed);
-        // Last: if the caller dies before, the next owner is told the same.
+        // If the caller dies before this or after it, the kernel marks the mutex once more.
         self.inner.make_consistent();
     }
 
@@ -379,7 +382,6 @@ impl Block {
     }
 }
 
-/// What `check` is with these.
 /// Waits for a moment for an initialiser, which takes microseconds unless it was stopped.
 fn let_others_go_on(round: u32) {
     if cfg!(any(pysync_loom, pysync_shuttle)) || round < 100 {
@@ -389,6 +391,7 @@ fn let_others_go_on(round: u32) {
     }
 }
 
+/// What `check` is with these.
 pub(crate) fn checked(layout: u32, namespace: u64, boot: u64) -> u64 {
     mix(mix(mix(FNV, layout.into()), namespace), boot)
 }

@@ -134,7 +134,7 @@ impl<'buf> BorrowedMutex<'buf> {
     }
 }
 
-/// Releases the mutex when dropped; one that nobody has made consistent is given up.
+/// Releases the mutex when dropped; one that was not made consistent is given up.
 struct Release(RawMutex);
 
 impl Drop for Release {

@@ -161,7 +161,7 @@ unsafe extern "C" fn pysync_robust_state(block: *mut Block, state: *mut CState) 
 extern "C" fn pysync_robust_error() -> *const c_char {
     TEXT.with(|text| {
         let start = text.get();
-        // SAFETY: the thread's own, and nobody borrows it: the text of an error calls nothing of this
+        // SAFETY: the thread's own, and not borrowed: the text of an error calls nothing of this
         // module.
         let (last, text) = unsafe { (*start).split_last_mut().expect("it has room") };
         *last = 0;

@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// Why a call has failed. The death of an owner is none of these: whoever meets it has the mutex.
+/// Why a call has failed. The death of an owner is none of these: the thread that is told of
+/// it has the mutex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

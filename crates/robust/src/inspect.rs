@@ -1,4 +1,4 @@
-//! A look at the bytes of a mutex that may be anybody's.
+//! A look at the bytes of a mutex, which may be one of other processes.
 
 use crate::{Error, Kind, SIZE, State};
 
@@ -50,13 +50,13 @@ pub struct Header {
 pub struct Lock {
     /// Whether the owner may acquire it once more.
     pub kind: Kind,
-    /// The thread id of the owner in its pid namespace; 0 if nobody holds it.
+    /// The thread id of the owner in its pid namespace; 0 if it is free.
     pub owner: u32,
     /// How often the owner has acquired it beyond the first time.
     pub depth: u32,
-    /// The kernel has noted the death of an owner, and nobody has acquired the mutex since.
+    /// The kernel has noted the death of an owner, and no thread has acquired the mutex since.
     pub owner_died: bool,
-    /// An owner has died, and nobody has said since that the data is consistent.
+    /// An owner has died, and no later one has said that the data is consistent.
     pub is_inconsistent: bool,
     /// Threads sleep until they can acquire it, or have slept.
     pub has_waiters: bool,
@@ -96,7 +96,7 @@ mod imp {
 
     pub(super) fn inspect(bytes: &[u8; SIZE]) -> Report {
         let mut block = MaybeUninit::<Block>::uninit();
-        // SAFETY: a block has as many bytes, which may all have any value. Nobody locks this one.
+        // SAFETY: a block has as many bytes, which may all have any value. No thread locks this one.
         let block = unsafe {
             block.as_mut_ptr().cast::<[u8; SIZE]>().write(*bytes);
             block.assume_init()

@@ -79,7 +79,7 @@ impl Word {
     const PHASE: u64 = 0xf << 28;
     /// The mutex may be acquired again by its owner.
     const RECURSIVE: u64 = 1 << 24;
-    /// An owner has died, and nobody has repaired the data since.
+    /// An owner has died, and no later one has repaired the data.
     const INCONSISTENT: u64 = 2 << 24;
     const FLAGS: u64 = Self::RECURSIVE | Self::INCONSISTENT;
 

@@ -59,8 +59,8 @@ impl Drop for Private {
     }
 }
 
-// SAFETY: the allocation does not move, is zeroed, and is freed by drop only; nobody else has its
-// address.
+// SAFETY: the allocation does not move, is zeroed, and is freed by drop only; no other code has
+// its address.
 unsafe impl Memory for Private {
     fn bytes(&self) -> NonNull<[u8]> {
         self.bytes

@@ -25,7 +25,7 @@ use crate::{Error, Kind, Memory, Ownership, RawMutex, SIZE, State, Timeout};
 /// let memory = Segment::new(SIZE)?;
 /// let mutex = RobustMutex::initialize(memory.part(0, SIZE)?, Kind::Plain)?;
 /// std::thread::scope(|s| {
-///     // A thread that ends while it holds the mutex, with a guard that nobody drops.
+///     // A thread that ends while it holds the mutex, with a guard that is never dropped.
 ///     s.spawn(|| std::mem::forget(mutex.acquire(Timeout::Never)));
 /// });
 /// let guard = match mutex.acquire(Timeout::Never)? {
@@ -145,7 +145,7 @@ impl<M: Memory> RobustMutex<M> {
         body: impl FnOnce(&mut Entered<'_>) -> T,
     ) -> Result<T, Error> {
         let acquired = self.acquire(timeout)?;
-        // `acquired` is dropped at the end: a mutex that nobody has made consistent is given up.
+        // `acquired` is dropped at the end: a mutex that was not made consistent is given up.
         Ok(body(&mut Entered::new(self.raw, matches!(acquired, Acquired::OwnerDied(_)))))
     }
 
@@ -340,7 +340,7 @@ impl Entered<'_> {
         Self { owner_died, raw, _scope: PhantomData }
     }
 
-    /// Whether an owner has died, and nobody has said since that what the mutex protects is consistent.
+    /// Whether an owner has died, and no later one has said that what the mutex protects is consistent.
     /// If that stays so, the mutex is given up at the end of the scope.
     pub fn owner_died(&self) -> bool {
         self.owner_died

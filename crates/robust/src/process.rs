@@ -28,7 +28,7 @@ pub(crate) struct Claim(pub(crate) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code)] // A model's are never elsewhere.
 pub(crate) enum Claimant {
-    /// Nobody, or a process that has died.
+    /// No process, or one that has died.
     None,
     /// A process that lives. It may be this one.
     Alive,

@@ -13,7 +13,7 @@ use crate::{ALIGN, Error, Kind, Timeout, inner};
 pub enum Ownership {
     /// The owner before has released it.
     Clean,
-    /// An owner has died with it, and nobody has said since that the data is consistent.
+    /// An owner has died with it, and no later one has said that the data is consistent.
     OwnerDied,
 }
 
@@ -25,7 +25,7 @@ pub enum State {
     Uninitialized,
     /// A thread is making one.
     Initializing,
-    /// Nobody holds it.
+    /// No thread holds it.
     Free,
     /// A thread holds it.
     Held {
@@ -34,7 +34,7 @@ pub enum State {
         /// An earlier owner has died, and this one has not said that the data is consistent.
         inconsistent: bool,
     },
-    /// An owner has died, and nobody has acquired the mutex since.
+    /// An owner has died, and no thread has acquired the mutex since.
     OwnerDied,
     /// An owner has died, and the next has given up the data.
     NotRecoverable,
@@ -140,7 +140,7 @@ impl RawMutex {
     /// [`Busy`](Error::Busy) if a thread holds what was destroyed or lost; and what is not made by a
     /// program like this one is left alone: [`Layout`](Error::Layout),
     /// [`Namespace`](Error::Namespace), [`Damaged`](Error::Damaged). To get rid of that, write zeroes
-    /// when nobody uses it.
+    /// when no process uses it.
     pub fn initialize(&self, kind: Kind) -> Result<(), Error> {
         self.block().initialize(kind, 0, || ())
     }
@@ -182,7 +182,7 @@ impl RawMutex {
         self.block().acquire::<R>(timeout, flags)
     }
 
-    /// Releases the mutex once. If an owner has died and nobody has called
+    /// Releases the mutex once. If an owner has died and no later one has called
     /// [`make_consistent`](Self::make_consistent), this is [`give_up`](Self::give_up).
     ///
     /// # Errors

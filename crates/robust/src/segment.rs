@@ -15,7 +15,7 @@ use crate::{Error, Memory};
 ///
 /// | constructor | who can have it | who can shrink it under you |
 /// |---|---|---|
-/// | [`new`](Self::new) | children of a fork, and who is given its [descriptor](Self::fd) | nobody: it is sealed |
+/// | [`new`](Self::new) | children of a fork, and who is given its [descriptor](Self::fd) | no process: it is sealed |
 /// | [`create`](Self::create), [`open`](Self::open) | who knows its name and may | who may |
 /// | [`map`](Self::map) | who can open the file | who may, unless it is sealed |
 ///
@@ -59,7 +59,7 @@ impl Segment {
     ///
     /// # Safety
     /// Until it is unmapped everywhere: all who write to the memory do so through this crate, or know
-    /// what they do; nobody shrinks it; and who maps it once more in this process cuts it into the same
+    /// what they do; no process shrinks it; and who maps it once more in this process cuts it into the same
     /// parts.
     ///
     /// # Errors
@@ -219,7 +219,7 @@ mod imp {
         let fd = shm::open(name, flags, Mode::RUSR | Mode::WUSR).map_err(os)?;
         let map = ftruncate(&fd, len as u64).map_err(os).and_then(|()| mapped(fd));
         if map.is_err() {
-            // Nobody else could have used it.
+            // No other process could have used it.
             let _ = shm::unlink(name);
         }
         map

@@ -147,12 +147,30 @@ mod in_a_segment {
         assert!(matches!(other.acquire(TRY), Ok(SharedAcquired::OwnerDied(_))));
     }
 
+    /// The memory has been made a recursive mutex, which the thread holds. An attempt to get at the data that
+    /// was there must not release it.
+    #[test]
+    fn a_refusal_takes_back_one_level_only() {
+        let segment = Segment::new(4096).unwrap();
+        let part = || segment.part(0, 1024).unwrap();
+        let shared = Shared::initialize(part(), 7, [1_u32, 2]).unwrap();
+        shared.destroy().unwrap();
+        let mutex = RobustMutex::initialize(part(), Kind::Recursive).unwrap();
+        let guard = mutex.acquire(TRY).unwrap().repaired(|| ());
+        assert!(matches!(shared.acquire(TRY).map(drop), Err(Error::Data { .. })));
+        thread::scope(|s| {
+            let other = s.spawn(|| mutex.acquire(TRY).map(drop));
+            assert_eq!(other.join().unwrap(), Err(Error::Busy), "two owners");
+        });
+        drop(guard);
+        assert_eq!(mutex.state(), Ok(State::Free));
+    }
+
     #[test]
     fn one_of_many_makes_it() {
         let _watchdog = watchdog();
         for _ in 0..200 {
             let segment = Segment::new(4096).unwrap();
-            let made = RobustMutex::initialize(Private::new(SIZE), Kind::Plain).unwrap();
             let count = Shared::initialize(Private::new(SIZE + 8), 0, 0_u64).unwrap();
             together(4, |id| {
                 let part = segment.part(0, 4096).unwrap();
@@ -163,7 +181,6 @@ mod in_a_segment {
                 assert_eq!(data[0] + 1, data[1], "whoever attaches sees a whole value");
             });
             assert_eq!(*count.acquire(TRY).unwrap().repaired(|_| ()), 1);
-            drop(made);
         }
     }
 

@@ -13,62 +13,15 @@
     not(any(miri, pysync_loom, pysync_shuttle))
 ))]
 
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pysync_robust::{
     Error, Kind, LockFlags, Ownership, Private, RawMutex, RobustMutex, SIZE, Timeout,
 };
-use pysync_testing::{Watchdog, alone, together, watchdog_for};
-
-/// A number of the calling thread's own that differs each time.
-fn random(below: usize) -> usize {
-    thread_local! {
-        static STATE: Cell<u64> = const { Cell::new(0) };
-    }
-    static SEED: AtomicUsize = AtomicUsize::new(1);
-
-    let mut x = STATE.get();
-    if x == 0 {
-        x = (SEED.fetch_add(1, Relaxed) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-    x ^= x << 13;
-    x ^= x >> 7;
-    x ^= x << 17;
-    STATE.set(x);
-    (x >> 16) as usize % below
-}
-
-/// How long a test goes on.
-struct Time {
-    ends: Instant,
-    _watchdog: Watchdog,
-}
-
-impl Time {
-    fn begin() -> Self {
-        let seconds = std::env::var("PYSYNC_STRESS_SECONDS");
-        let seconds = seconds.map_or(1.0, |seconds| seconds.parse().expect("a number"));
-        let duration = Duration::from_secs_f64(seconds);
-        Self {
-            ends: Instant::now() + duration,
-            _watchdog: watchdog_for(2 * duration + Duration::from_secs(60)),
-        }
-    }
-
-    fn is_up(&self) -> bool {
-        Instant::now() >= self.ends
-    }
-}
-
-/// Prints what a long run has counted. Short ones are silent: a sanitizer would report std's output.
-fn report(counts: impl FnOnce() -> String) {
-    if std::env::var_os("PYSYNC_STRESS_SECONDS").is_some() {
-        println!("{}", counts());
-    }
-}
+use pysync_testing::{StressTime, alone, random, report_stress, together};
 
 fn any_timeout() -> Timeout {
     match random(4) {
@@ -114,7 +67,7 @@ impl Guarded {
 /// repaired or given up; who finds the mutex given up initialises it again.
 #[test]
 fn deaths_are_told_and_counts_add_up() {
-    let time = Time::begin();
+    let time = StressTime::begin();
     let guarded = Guarded::new(Kind::Recursive);
     let (stop, counted) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (died, told, lost) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
@@ -178,13 +131,13 @@ fn deaths_are_told_and_counts_add_up() {
     assert_eq!(guarded.data.into_inner(), [counted; 2]);
     assert_eq!(told, died, "each death is told once");
     assert!(died > 0);
-    report(|| format!("{counted} counts, {died} deaths, {} given up", lost.into_inner()));
+    report_stress(|| format!("{counted} counts, {died} deaths, {} given up", lost.into_inner()));
 }
 
 /// Mutexes that come and go, with guards that are leaked now and then.
 #[test]
 fn leaked_guards_leave_valid_lists() {
-    let time = Time::begin();
+    let time = StressTime::begin();
     together(4, |_| {
         while !time.is_up() {
             thread::scope(|s| {
@@ -208,7 +161,7 @@ fn leaked_guards_leave_valid_lists() {
 #[test]
 fn signals_end_only_waits_that_ask_for_it() {
     let _alone = alone();
-    let time = Time::begin();
+    let time = StressTime::begin();
     let guarded = Guarded::new(Kind::Plain);
     let (counted, interrupted) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let stop = AtomicBool::new(false);
@@ -254,5 +207,5 @@ fn signals_end_only_waits_that_ask_for_it() {
         interrupted.fetch_add(cut, Relaxed);
     });
     assert_eq!(guarded.data.into_inner(), [counted.into_inner(); 2]);
-    report(|| format!("{} waits ended by a signal", interrupted.into_inner()));
+    report_stress(|| format!("{} waits ended by a signal", interrupted.into_inner()));
 }

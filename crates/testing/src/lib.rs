@@ -12,6 +12,7 @@ pub mod model;
 #[cfg(unix)]
 mod signal;
 mod sleeper;
+mod stress;
 #[cfg(unix)]
 mod target;
 mod watchdog;
@@ -25,6 +26,7 @@ pub use misuse::{aborts_with, hush_panics, panics_with};
 #[cfg(unix)]
 pub use signal::{ThreadId, rain, rain_until, signals_handled, watch_signals};
 pub use sleeper::{Sleeper, sleeping};
+pub use stress::{StressTime, random, report_stress};
 #[cfg(unix)]
 pub use target::{Target, alone};
 pub use watchdog::{Watchdog, watchdog, watchdog_for};

@@ -41,13 +41,13 @@ impl Arena {
     /// The caller holds the mutex.
     #[inline(always)]
     pub(super) unsafe fn count(&self) {
-        // SAFETY: nobody else accesses it, by contract.
+        // SAFETY: no other thread accesses it, by contract.
         unsafe { *self.count.get() += 1 };
     }
 
     /// How often that was, if all who count have ended.
     pub(super) fn counted(&self) -> u64 {
-        // SAFETY: nobody accesses it, by contract.
+        // SAFETY: no thread accesses it, by contract.
         unsafe { *self.count.get() }
     }
 
@@ -179,7 +179,7 @@ unsafe impl Sync for Pthread {}
 impl Pthread {
     fn new(arena: &'static Arena, is_robust: bool) -> Self {
         let mutex = arena.mutex();
-        // SAFETY: zeroes are attributes as good as any; nobody knows the mutex yet.
+        // SAFETY: zeroes are attributes as good as any; no other thread has the mutex yet.
         unsafe {
             let mut attributes: libc::pthread_mutexattr_t = mem::zeroed();
             let attributes = &raw mut attributes;
@@ -219,14 +219,18 @@ impl Pthread {
     }
 }
 
-/// The C library's robust mutex.
-pub(super) struct PthreadRobust(Pthread);
+/// The C library's mutex, robust or only shared.
+pub(super) struct PthreadLocked<const ROBUST: bool>(Pthread);
 
-impl Contender for PthreadRobust {
-    const NAME: &'static str = "robust";
+pub(super) type PthreadRobust = PthreadLocked<true>;
+pub(super) type PthreadShared = PthreadLocked<false>;
+
+impl<const ROBUST: bool> Contender for PthreadLocked<ROBUST> {
+    const NAME: &'static str = if ROBUST { "robust" } else { "pthread" };
+    const IS_ROBUST: bool = ROBUST;
 
     fn new(arena: &'static Arena) -> Self {
-        Self(Pthread::new(arena, true))
+        Self(Pthread::new(arena, ROBUST))
     }
 
     fn open(&self) -> Self {
@@ -246,7 +250,7 @@ impl Contender for PthreadRobust {
     }
 }
 
-/// The same, tried and never waited for: what ours stands on.
+/// The robust one, tried and never waited for: what ours stands on.
 pub(super) struct PthreadTried(Pthread);
 
 impl Contender for PthreadTried {
@@ -264,34 +268,6 @@ impl Contender for PthreadTried {
     fn with<T>(&self, body: impl FnOnce() -> T) -> T {
         // SAFETY: initialised, and never unmapped.
         self.0.locked(unsafe { libc::pthread_mutex_trylock(self.0.0.as_ptr()) });
-        let result = body();
-        self.0.unlock();
-        result
-    }
-
-    fn abandon(&self) {
-        self.0.lock();
-    }
-}
-
-/// The C library's shared mutex that is not robust.
-pub(super) struct PthreadShared(Pthread);
-
-impl Contender for PthreadShared {
-    const NAME: &'static str = "pthread";
-    const IS_ROBUST: bool = false;
-
-    fn new(arena: &'static Arena) -> Self {
-        Self(Pthread::new(arena, false))
-    }
-
-    fn open(&self) -> Self {
-        Self(Pthread(self.0.0))
-    }
-
-    #[inline(always)]
-    fn with<T>(&self, body: impl FnOnce() -> T) -> T {
-        self.0.lock();
         let result = body();
         self.0.unlock();
         result
@@ -326,7 +302,7 @@ impl Contender for PosixSync {
         let builder = MutexBuilder::<Robust>::new()
             .with_type(MutexType::ErrorCheck)
             .with_sharing(MutexSharing::Shared);
-        // SAFETY: nobody knows the bytes yet, and they are never unmapped.
+        // SAFETY: no other thread has the bytes yet, and they are never unmapped.
         Self(unsafe { builder.build_borrowed(arena.mutex().as_ptr(), arena) })
     }
 
@@ -358,7 +334,7 @@ impl Contender for Futex {
     const IS_ROBUST: bool = false;
 
     fn new(arena: &'static Arena) -> Self {
-        // SAFETY: the arena is for ever, and nobody accesses these bytes but as this atomic.
+        // SAFETY: the arena is for ever, and these bytes are accessed as this atomic only.
         Self(unsafe { arena.mutex().as_ref() })
     }
 

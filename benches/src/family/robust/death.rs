@@ -85,8 +85,8 @@ fn thread_dies<C: Contender>((wait, deaths): (Duration, u32), _: Pass) -> Sample
             let mutex = &mutex;
             let owner = scope.spawn(move || {
                 mutex.abandon();
-                held.send(()).expect("somebody listens");
-                // Nobody sends: the sender is dropped.
+                held.send(()).expect("the measuring thread listens");
+                // It is not sent to: the sender is dropped.
                 let _ = ends.recv();
                 monotonic_now()
             });

@@ -1,4 +1,4 @@
-//! To acquire and to release with nobody in the way.
+//! To acquire and to release without contention.
 
 use std::hint::black_box;
 
@@ -14,7 +14,7 @@ pub(super) fn plan() -> Plan {
         PthreadTried, PthreadRobust, PosixSync, FileLock, PthreadShared, Futex, Raw, Guarded);
     Plan {
         name: "robust",
-        title: "Mutex between processes: acquire and release, nobody in the way",
+        title: "Mutex between processes: acquire and release, uncontended",
         unit: "ns",
         higher_is_better: false,
         x: "what",

@@ -64,7 +64,7 @@ impl<T> Deref for Shared<T> {
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        // SAFETY: mapped by `zeroed`; nobody borrows it any more.
+        // SAFETY: mapped by `zeroed`, and no longer borrowed.
         unsafe { libc::munmap(self.start.as_ptr().cast(), size_of::<T>() * self.len) };
     }
 }

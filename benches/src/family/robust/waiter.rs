@@ -1,4 +1,4 @@
-//! The processor time of a waiter whom nobody wakes.
+//! The processor time of a waiter that is not woken.
 
 use std::mem::MaybeUninit;
 use std::sync::mpsc;
@@ -66,7 +66,7 @@ fn measure<C: Contender>(watched: Duration, pass: Pass) -> Sample {
         let spent = mutex.with(|| {
             let (clock, clocks) = mpsc::channel();
             scope.spawn(|| {
-                clock.send(own_clock()).expect("somebody listens");
+                clock.send(own_clock()).expect("the measuring thread listens");
                 let before = read(own_clock());
                 drop(clock);
                 other.with(|| ());

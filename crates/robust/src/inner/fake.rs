@@ -234,7 +234,7 @@ pub(crate) fn supported() -> Result<(), Error> {
         "Windows waits on an address only within a process, and its mutexes that can be abandoned are \
          not in memory"
     } else {
-        "the system has no robust mutex, or nobody has tried it"
+        "the system has no robust mutex, or it was never tried there"
     };
     Err(Error::Unsupported(why))
 }

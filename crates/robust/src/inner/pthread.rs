@@ -60,7 +60,7 @@ impl Inner {
     pub(crate) unsafe fn initialize(&self) -> Result<(), Error> {
         let mut attributes = MaybeUninit::<libc::pthread_mutexattr_t>::uninit();
         let attributes = attributes.as_mut_ptr();
-        // SAFETY: the attributes are a local; nobody else uses the mutex, by contract.
+        // SAFETY: the attributes are a local; no other thread uses the mutex, by contract.
         let results = unsafe {
             check(libc::pthread_mutexattr_init(attributes))?;
             let results = [
@@ -199,7 +199,7 @@ fn probe() -> Result<(), usize> {
         mutex: UnsafeCell::new(MaybeUninit::zeroed()),
         _rest: [0; INNER_BYTES - size_of::<libc::pthread_mutex_t>()],
     }));
-    // SAFETY: leaked, and nobody else knows it.
+    // SAFETY: leaked, and no other thread has its address.
     let inner = unsafe { &*leaked };
     // SAFETY: as above.
     unsafe { inner.initialize() }.map_err(|_| 0_usize)?;

@@ -33,8 +33,8 @@ fn head() -> Option<*mut Head> {
     (!failed && !head.is_null() && len == size_of::<Head>()).then_some(head)
 }
 
-/// The addresses of the words of the robust mutexes that the calling thread holds, whoever locked
-/// them; `None` if the kernel has no list. The list must not change meanwhile.
+/// The addresses of the words of the robust mutexes that the calling thread holds, those of other
+/// libraries too; `None` if the kernel has no list. The list must not change meanwhile.
 pub(crate) fn words() -> Option<impl Iterator<Item = usize>> {
     let head = head()?;
     // SAFETY: the thread's own list, which the C library has registered and keeps valid.

@@ -100,15 +100,15 @@ fn left_by_the_dead() -> Shared {
     shared
 }
 
-/// Gives it up, if the other has not done so before.
-fn give_up_or_see(s: &Shared) {
+/// Makes it not recoverable by `lose`, if the other has not done so before.
+fn lose_or_see(s: &Shared, lose: fn(&Block) -> Result<(), Error>) {
     match s.block.acquire(Timeout::Never) {
         Ok(ownership) => {
             assert_eq!(ownership, Ownership::OwnerDied);
             s.section.enter();
             s.data.set(1);
             assert_eq!(s.made.fetch_add(1, Relaxed), 0, "lost already");
-            assert_eq!(s.block.give_up(), Ok(()));
+            assert_eq!(lose(&s.block), Ok(()));
         }
         Err(error) => {
             assert_eq!(error, Error::NotRecoverable);
@@ -117,20 +117,13 @@ fn give_up_or_see(s: &Shared) {
     }
 }
 
+fn give_up_or_see(s: &Shared) {
+    lose_or_see(s, Block::give_up);
+}
+
 /// To release is to give up.
 fn release_or_see(s: &Shared) {
-    match s.block.acquire(Timeout::Never) {
-        Ok(ownership) => {
-            assert_eq!(ownership, Ownership::OwnerDied);
-            s.data.set(1);
-            assert_eq!(s.made.fetch_add(1, Relaxed), 0, "lost already");
-            assert_eq!(s.block.release(), Ok(()));
-        }
-        Err(error) => {
-            assert_eq!(error, Error::NotRecoverable);
-            assert_eq!(s.data.get(), 1);
-        }
-    }
+    lose_or_see(s, Block::release);
 }
 
 fn is_lost(s: &Shared) {

@@ -7,12 +7,20 @@
     not(any(miri, pysync_loom, pysync_shuttle))
 ))]
 
+#[cfg(target_arch = "x86_64")]
+mod between;
 mod by_name;
 mod common;
 mod deaths;
 #[cfg(target_arch = "x86_64")]
 mod lost_wake;
 #[cfg(target_arch = "x86_64")]
+mod region;
+#[cfg(target_arch = "x86_64")]
 mod step;
 #[cfg(target_arch = "x86_64")]
 mod trace;
+#[cfg(target_arch = "x86_64")]
+mod waiter;
+#[cfg(target_arch = "x86_64")]
+mod wakes;

@@ -3,7 +3,7 @@
 //! `ci/mutants.toml` lists the mutants: what to change, and what must fail. They are applied to
 //! a copy of the workspace, so that an interrupted run leaves nothing broken behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,15 +13,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use crate::Outcome;
-use crate::workspace::{Workspace, write_whole};
+use crate::workspace::Workspace;
+
+mod record;
 
 const LIST: &str = "ci/mutants.toml";
-
-/// For each package, a hash of all that its mutants depend on, as it was when all of them were killed.
-const RECORD: &str = "ci/mutants.verified";
 
 /// The platform that ThreadSanitizer is run on here; its runtime is part of that target.
 const HOST: &str = "x86_64-unknown-linux-gnu";
@@ -116,14 +114,13 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     if chosen.is_empty() {
         bail!("no mutant is called that; `cargo xtask mutants --list` names them");
     }
-    let now = hashes(workspace, &list)?;
+    let before = record::hashes(workspace, &list)?;
     if command.changed {
-        let record = recorded(workspace)?;
-        let is_unchanged = |package: &String| record.get(package) == now.get(package);
-        for package in now.keys().filter(|package| is_unchanged(package)) {
+        let unchanged = record::unchanged(workspace, &before)?;
+        for package in &unchanged {
             println!("{package}: unchanged since all its mutants were killed");
         }
-        chosen.retain(|mutant| !is_unchanged(&mutant.killed_by.package));
+        chosen.retain(|mutant| !unchanged.contains(&mutant.killed_by.package));
     }
     // All of them before the first: a line that has moved is to be seen at once.
     let broken: Vec<String> =
@@ -166,106 +163,9 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
             chosen.iter().any(|(chosen, _)| chosen.name == mutant.name)
                 && !survivors.contains(&mutant.name)
         };
-        let mut record = recorded(workspace)?;
-        for (package, hash) in now {
-            let of_package = |mutant: &&Mutant| mutant.killed_by.package == package;
-            if list.mutant.iter().filter(of_package).all(killed) {
-                record.insert(package, hash);
-            }
-        }
-        write_whole(&workspace.path(RECORD), &toml::to_string(&record)?)?;
+        record::add(workspace, &list, before, killed)?;
     }
     Ok(Outcome::of(!survivors.is_empty()))
-}
-
-fn recorded(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    if !workspace.path(RECORD).exists() {
-        return Ok(BTreeMap::new());
-    }
-    toml::from_str(&workspace.read(RECORD)?).context(RECORD)
-}
-
-/// For each package with mutants, a hash of its mutants, of the files of the package, and of those of
-/// the packages of the workspace that it stands on, for tests too.
-fn hashes(workspace: &Workspace, list: &List) -> Result<BTreeMap<String, String>> {
-    let metadata = Command::new("cargo")
-        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
-        .current_dir(workspace.root())
-        .output()
-        .context("cargo metadata")?;
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&metadata.stdout).context("cargo metadata")?;
-    // The folder of each package, and what it names as dependencies.
-    let mut packages: BTreeMap<&str, (PathBuf, Vec<&str>)> = BTreeMap::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let text = |value: &'_ serde_json::Value| value.as_str().map(str::to_owned);
-        let (Some(name), Some(manifest)) =
-            (package["name"].as_str(), text(&package["manifest_path"]))
-        else {
-            continue;
-        };
-        let dependencies = package["dependencies"].as_array().into_iter().flatten();
-        let dependencies = dependencies.filter_map(|dependency| dependency["name"].as_str());
-        let folder = Path::new(&manifest).parent().context("a manifest without a folder")?;
-        packages.insert(name, (folder.to_owned(), dependencies.collect()));
-    }
-
-    let mut hashes = BTreeMap::new();
-    for package in list.mutant.iter().map(|mutant| &mutant.killed_by.package) {
-        if hashes.contains_key(package) {
-            continue;
-        }
-        let mut hash = Sha256::new();
-        for mutant in list.mutant.iter().filter(|mutant| mutant.killed_by.package == *package) {
-            hash.update(format!("{mutant:?}"));
-        }
-        hash.update(workspace.read("rust-toolchain.toml")?);
-        let mut needed = BTreeSet::from([package.as_str()]);
-        let mut found = vec![package.as_str()];
-        while let Some(name) = found.pop() {
-            let dependencies = packages.get(name).map_or(&[][..], |(_, dependencies)| dependencies);
-            for dependency in dependencies {
-                if packages.contains_key(dependency) && needed.insert(dependency) {
-                    found.push(dependency);
-                }
-            }
-        }
-        for name in needed {
-            let (folder, _) = packages.get(name).with_context(|| format!("no package {name}"))?;
-            for file in files(workspace, folder)? {
-                hash.update(&file);
-                // Listed by git but deleted in the work tree.
-                hash.update(fs::read(workspace.path(&file)).unwrap_or_default());
-            }
-        }
-        hashes.insert(package.clone(), format!("{:x}", Hex(&hash.finalize())));
-    }
-    Ok(hashes)
-}
-
-/// The files in a folder that git knows, or would add.
-fn files(workspace: &Workspace, folder: &Path) -> Result<Vec<String>> {
-    let listed = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .arg("--")
-        .arg(folder)
-        .current_dir(workspace.root())
-        .output()
-        .context("git ls-files: is this a git checkout?")?;
-    let listed = String::from_utf8(listed.stdout).context("git ls-files")?;
-    let mut files: Vec<String> =
-        listed.split('\0').filter(|file| !file.is_empty()).map(str::to_owned).collect();
-    files.sort();
-    Ok(files)
-}
-
-/// Bytes in hexadecimal.
-struct Hex<'a>(&'a [u8]);
-
-impl std::fmt::LowerHex for Hex<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
 
 /// Makes each change in a copy of the workspace; names those that no test has noticed.
