@@ -68,7 +68,8 @@ impl Claim {
 
 #[cfg(all(target_os = "linux", not(any(pysync_loom, pysync_shuttle))))]
 mod imp {
-    use std::fs;
+    use std::fs::{self, File};
+    use std::io::{self, Read, Write};
     use std::os::unix::fs::MetadataExt;
 
     use pysync_platform::primitive::plain::AtomicUsize;
@@ -89,7 +90,8 @@ mod imp {
         // Ordering: Relaxed; the number is all there is.
         let mut boot = BOOT.load(Relaxed);
         if boot == 0 {
-            let id = fs::read("/proc/sys/kernel/random/boot_id").map_err(|_| NO_PROC)?;
+            let mut id = [0; 64];
+            let id = read("/proc/sys/kernel/random/boot_id", &mut id).map_err(|_| NO_PROC)?;
             boot =
                 id.trim_ascii().iter().fold(FNV, |hash, byte| mix(hash, (*byte).into())) as usize;
             BOOT.store(boot, Relaxed);
@@ -121,6 +123,12 @@ mod imp {
         }
     }
 
+    /// Reads a short file of the kernel's, which has all of it ready, without an allocation.
+    fn read<'a>(path: &str, buffer: &'a mut [u8]) -> io::Result<&'a [u8]> {
+        let length = File::open(path)?.read(buffer)?;
+        Ok(&buffer[..length])
+    }
+
     /// What the system knows of a process.
     struct Life {
         /// It has, or is about to.
@@ -133,9 +141,18 @@ mod imp {
         if cfg!(miri) {
             return Some(Life { ended: false, started: 0 });
         }
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the name in parentheses, which may have spaces and parentheses in it.
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let mut path = [0; 32];
+        let mut rest = &mut path[..];
+        write!(rest, "/proc/{pid}/stat").ok()?;
+        let left = rest.len();
+        let path = std::str::from_utf8(&path[..32 - left]).ok()?;
+        let mut stat = [0; 1024];
+        let stat = read(path, &mut stat).ok()?;
+        // The second field is the name in parentheses, which may have spaces, parentheses and bytes of
+        // any encoding in it.
+        let end = stat.iter().rposition(|&byte| byte == b')')?;
+        let fields = std::str::from_utf8(&stat[end + 1..]).ok()?;
+        let mut fields = fields.split_ascii_whitespace();
         let first_has_ended = matches!(fields.next()?, "Z" | "X");
         // A process is called a zombie as soon as its first thread has ended. That one is counted
         // until the last one has.

@@ -82,6 +82,21 @@ fn one_of_two_initialisers_succeeds() {
     }
 }
 
+/// What a process is called is in the middle of what the system tells of it.
+#[test]
+fn an_initialiser_may_be_called_anything() {
+    let _watchdog = watchdog();
+    for name in [c"\xff\xfe", c"a) Z 1 (", c") X 0 0 0 0 0", c""] {
+        // SAFETY: a name that ends with a zero; the child of a fork is called as the thread that forks.
+        assert_eq!(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) }, 0);
+        let initialiser = Initialiser::start(Kind::Plain);
+        let mutex = initialiser.bytes().mutex();
+        assert_eq!(mutex.initialize(Kind::Plain), Err(Error::Initializing), "{name:?}");
+        initialiser.finish();
+        assert_eq!(mutex.attach(), Ok(()));
+    }
+}
+
 #[test]
 fn an_initialiser_is_waited_for() {
     let _watchdog = watchdog();
