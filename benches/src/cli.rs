@@ -59,6 +59,14 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "DIR")]
     pub(crate) libpython: Option<PathBuf>,
 
+    /// A program that runs the programs of `boc` on verona-rt: see benches/verona.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) verona: Option<PathBuf>,
+
+    /// Measures nothing, and writes a picture of a run of behaviours to FILE.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+
     /// How often each cell is measured.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = at_least_one)]
     pub(crate) rounds: usize,
@@ -122,6 +130,10 @@ pub(crate) enum FamilyName {
     Memory,
     /// Mutexes between processes: uncontended, contended, and when their owner dies
     Robust,
+    /// Queues with tags beside channels: wakes, streams, in turn, idle
+    Queues,
+    /// Behaviours over cowns: rates, two workers by one, wakes and bytes
+    Boc,
     /// All of the above
     All,
 }

@@ -55,8 +55,11 @@ fn run(cli: &Cli) -> Result<()> {
     // Whatever can be wrong with the arguments is found before a minute's or an hour's work.
     let matrix = cli.matrix()?;
     let old = cli.compare.as_deref().map(report::compare::read).transpose()?;
-    for path in [&cli.json, &cli.html].into_iter().flatten() {
+    for path in [&cli.json, &cli.html, &cli.trace].into_iter().flatten() {
         writable(path)?;
+    }
+    if let Some(path) = &cli.trace {
+        return write(path, &family::boc::trace::page(matrix.threads_or(&[2])[0])?);
     }
     if let Some(dir) = &cli.libpython {
         let from = mutex::libpython::load(dir)?;
@@ -102,6 +105,8 @@ fn plans(family: FamilyName, cli: &Cli, matrix: &Matrix) -> Vec<Plan> {
         FamilyName::Timeout => family::timeout::plan(),
         FamilyName::Memory => family::memory::plan(),
         FamilyName::Robust => return family::robust::plans(matrix, cli.full),
+        FamilyName::Queues => return family::queues::plans(cli.full),
+        FamilyName::Boc => return family::boc::plans(matrix, cli.full, cli.verona.as_deref()),
         // What it stands for is in the list already.
         FamilyName::All => return Vec::new(),
     }]

@@ -144,6 +144,49 @@ fn mutexes_between_processes_are_measured_beside_their_peers() {
 }
 
 #[test]
+fn behaviours_are_measured_beside_locks_and_tasks() {
+    let report = measured(&["boc", "--threads=2"]);
+    let names: Vec<&str> =
+        each(&report, "families").iter().map(|family| text(family, "name")).collect();
+    assert_eq!(names, ["boc", "boc scaling", "boc wake", "boc memory"]);
+    for family in each(&report, "families") {
+        assert!(!each(family, "cells").is_empty(), "{}", family["name"]);
+        for cell in each(family, "cells") {
+            let results = each(cell, "results");
+            assert!(results.iter().any(|result| text(result, "contender") == "pysync"), "{cell}");
+            assert!(results.iter().all(|result| result["median"].is_number()), "{cell}");
+        }
+    }
+}
+
+#[test]
+fn queues_are_measured_beside_channels() {
+    let report = measured(&["queues"]);
+    let mut contenders = BTreeSet::new();
+    for family in each(&report, "families") {
+        assert!(!each(family, "cells").is_empty(), "{}", family["name"]);
+        for result in each(family, "cells").iter().flat_map(|cell| each(cell, "results")) {
+            assert!(result["median"].is_number(), "{result}");
+            contenders.insert(text(result, "contender").to_owned());
+        }
+    }
+    for peer in ["crossbeam", "flume", "kanal"] {
+        assert!(contenders.iter().any(|name| name.contains(peer)), "{peer} in {contenders:?}");
+    }
+}
+
+#[test]
+fn a_trace_of_behaviours_is_a_page_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let page = dir.path().join("trace.html");
+    let output = lockbench(&["boc", "--trace", page.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.starts_with("<!doctype html>"));
+    assert!(!text.contains("src=\"http") && !text.contains("href=\"http"), "it needs the network");
+}
+
+#[test]
 fn notifications_are_measured_under_the_lock_and_after_it() {
     let report = measured(&["cond", "buffer"]);
     let mut kinds = BTreeSet::new();

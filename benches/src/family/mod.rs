@@ -1,11 +1,13 @@
 //! What is measured besides mutexes.
 
+pub(crate) mod boc;
 pub(crate) mod bucket;
 pub(crate) mod buffer;
 pub(crate) mod cond;
 pub(crate) mod memory;
 pub(crate) mod monitor;
 pub(crate) mod ping_pong;
+pub(crate) mod queues;
 #[cfg(all(
     target_os = "linux",
     any(target_env = "gnu", target_env = "musl"),

@@ -7,10 +7,11 @@
 //! | [`lock`] | `lock` | `pysync-lock` |
 //! | [`critical_section`] | `critical-section` | `pysync-critical-section` |
 //! | [`cond`] | `cond` | `pysync-cond` |
+//! | [`boc`] | `boc` | `pysync-boc` |
 //! | `robust` | `robust` | `pysync-robust` |
 //!
-//! These features are on by default, but for `robust`, which brings other crates; `tracing` is not. Depend on a layer's own crate to have just
-//! that one. The platforms are [those of the parking lot](parking_lot#platforms).
+//! These features are on by default, but for `robust`, which brings other crates, and `tracing`. Depend on
+//! a layer's own crate to have just that one. The platforms are [those of the parking lot](parking_lot#platforms).
 //!
 //! ```
 //! use pysync::critical_section::{ThreadState, critical_section};
@@ -22,6 +23,8 @@
 //! critical_section(&MUTEX, || assert!(MUTEX.is_locked()));
 //! ```
 
+#[cfg(feature = "boc")]
+pub use pysync_boc as boc;
 #[cfg(feature = "cond")]
 pub use pysync_cond as cond;
 #[cfg(feature = "critical-section")]
@@ -33,6 +36,6 @@ pub use pysync_parking_lot as parking_lot;
 pub use pysync_robust as robust;
 
 /// The README's examples, as tests.
-#[cfg(all(doctest, feature = "critical-section", feature = "cond"))]
+#[cfg(all(doctest, feature = "critical-section", feature = "cond", feature = "boc"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

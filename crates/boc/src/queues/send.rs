@@ -1,0 +1,168 @@
+//! To send, and to wait for room.
+
+use std::time::Duration;
+
+use pysync_parking_lot::Position;
+use pysync_platform::primitive::atomic::Ordering::Relaxed;
+use pysync_platform::{Deadline, LockFlags, Native, Runtime};
+
+use super::ring::{Look, Refused, senders};
+use super::tags::NoPlace;
+use super::wait::{Interrupted, Kind, Parked, Request, Slots};
+use super::{AsTag, Place, Queues, SendError, SendTimedError, trace};
+
+impl<M: Send> Queues<M> {
+    /// Sends a message, if there is room, and wakes a receiver that waits for one of this tag. Never waits
+    /// for room.
+    ///
+    /// Blocks for no lock but that of a bucket of the parking lot, if threads are parked, and that of the
+    /// names, if the name is new or [`set_tags`](Self::set_tags) is at work. Nothing
+    /// is allocated but a ring at a tag's first use. A signal handler must not send.
+    ///
+    /// # Errors
+    /// Each returns the message.
+    /// - `Full`: the queue holds as many messages as it may, or a receiver is about to take one.
+    /// - `Closed`: the queue is [closed](Self::close).
+    /// - `Stale`: the [`Tag`](super::Tag) was made before the last [`set_tags`](Self::set_tags), or by
+    ///   others.
+    /// - `NoTagLeft`: the name is new, and there is no tag for it.
+    #[inline]
+    pub fn send(&self, to: impl AsTag, message: M) -> Result<(), SendError<M>> {
+        let mut message = message;
+        loop {
+            let place = match self.place(to.asked()) {
+                Ok(place) => place,
+                Err(NoPlace::Stale) => return Err(SendError::Stale(message)),
+                Err(NoPlace::NoTagLeft) => return Err(SendError::NoTagLeft(message)),
+            };
+            match self.push(place, message) {
+                Ok(()) => return Ok(()),
+                Err((Refused::Full, back)) => {
+                    place.ring.count_full();
+                    trace::send_full(self.addr(), place.slot);
+                    return Err(SendError::Full(back));
+                }
+                Err((_, back)) if self.names.are_of(place.generation) => {
+                    return Err(SendError::Closed(back));
+                }
+                // The names have been set meanwhile.
+                Err((_, back)) => message = back,
+            }
+        }
+    }
+
+    /// Sends a message, and waits while there is no room.
+    ///
+    /// `None` waits forever. `Some(ZERO)` is one attempt. A wait does not end before its timeout. Senders
+    /// that wait get room in the order in which they came, but for [`send`](Self::send), which takes it if
+    /// it is quicker. While it waits the thread sleeps, detached from its runtime, as
+    /// [`LockFlags::DETACH`] has it, and through signals.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), with `Timeout` instead of `Full`. A wait ends with `Closed` or `Stale` as
+    /// soon as that is so; with `Stale` by a name too, if `set_tags` has left it out.
+    #[inline]
+    pub fn send_timed(
+        &self,
+        to: impl AsTag,
+        message: M,
+        timeout: Option<Duration>,
+    ) -> Result<(), SendTimedError<M>> {
+        self.send_in::<Native>(to, message, Deadline::after(timeout), LockFlags::DETACH)
+    }
+
+    /// [`send_timed`](Self::send_timed) until a deadline, in a runtime of the caller's choice. The flags
+    /// are those of [`receive_in`](Self::receive_in).
+    ///
+    /// # Errors
+    /// As [`send_timed`](Self::send_timed), and `Interrupted` if the flags let a signal end the wait.
+    ///
+    /// # Panics
+    /// If a pending call panics. The message is dropped then.
+    pub fn send_in<R: Runtime>(
+        &self,
+        to: impl AsTag,
+        message: M,
+        deadline: Deadline,
+        flags: LockFlags,
+    ) -> Result<(), SendTimedError<M>> {
+        let mut message = message;
+        // The slot for whose room this thread has been woken. What becomes of it is this thread's care.
+        let mut woken_for = None;
+        // The deadline has passed, or it has been one attempt from the start.
+        let mut is_last = deadline == Deadline::NOW;
+        let mut has_found_it_full = false;
+        let error = loop {
+            let place = match self.place(to.asked()) {
+                Ok(place) => place,
+                Err(NoPlace::Stale) => break SendTimedError::Stale(message),
+                // The name had a tag when the wait began.
+                Err(NoPlace::NoTagLeft) if has_found_it_full => {
+                    break SendTimedError::Stale(message);
+                }
+                Err(NoPlace::NoTagLeft) => break SendTimedError::NoTagLeft(message),
+            };
+            // A sender that comes does not overtake those that wait.
+            // Ordering: Relaxed; a guess.
+            let queues_up =
+                !is_last && !has_found_it_full && senders(place.ring.parked.load(Relaxed)) > 0;
+            if !queues_up {
+                match self.push(place, message) {
+                    Ok(()) => return Ok(()),
+                    Err((Refused::Full, back)) => message = back,
+                    Err((_, back)) if self.names.are_of(place.generation) => {
+                        break SendTimedError::Closed(back);
+                    }
+                    // The names have been set meanwhile.
+                    Err((_, back)) => {
+                        message = back;
+                        continue;
+                    }
+                }
+            }
+            if !std::mem::replace(&mut has_found_it_full, true) {
+                place.ring.count_full();
+            }
+            if is_last || deadline.has_passed() {
+                break SendTimedError::Timeout(message);
+            }
+            let has_come = || place.ring.may_have_room(place.term());
+            match Self::spin::<R>(deadline, flags, has_come) {
+                Ok(true) if !queues_up => continue,
+                Ok(_) => {}
+                Err(Interrupted) => break SendTimedError::Interrupted(message),
+            }
+
+            // One that was woken in vain, as another sender was quicker, keeps its place.
+            let position =
+                if woken_for.take().is_some() { Position::Front } else { Position::Back };
+            let mut slots = Slots::new();
+            slots.insert(place.slot);
+            let request = Request::new(Kind::Sender, slots);
+            let waits = || place.ring.look_for_room(place.term()) == Look::NotYet;
+            match self.park::<R>(&request, place.generation, position, deadline, flags, waits) {
+                Parked::WokenFor(slot) => woken_for = Some(slot),
+                Parked::Again => {}
+                Parked::Timeout => is_last = true,
+                Parked::Interrupted if flags.on_interrupt::<R>().is_some() => {
+                    break SendTimedError::Interrupted(message);
+                }
+                Parked::Interrupted => {}
+            }
+        };
+        if let Some(slot) = woken_for {
+            self.settle(slot, &self.rings[slot]);
+        }
+        Err(error)
+    }
+
+    /// Sends to a place, and wakes a thread that waits for it.
+    #[inline]
+    fn push(&self, place: Place<'_, M>, message: M) -> Result<(), (Refused, M)> {
+        let result = place.ring.push(place.term(), message);
+        if !matches!(result, Err((Refused::Full | Refused::Ended, _))) {
+            self.settle(place.slot, place.ring);
+        }
+        result
+    }
+}
