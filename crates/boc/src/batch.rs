@@ -10,9 +10,9 @@ use crate::cown::{Aliases, Cown, Distinct, Row, Slot, Uses, enqueue};
 use crate::cowns::Cowns;
 use crate::ready::ReadyList;
 use crate::runtime::Runtime;
+use crate::schedule::body_over;
 use crate::submit::submit;
 use crate::task::{self, Task, Verdict};
-use crate::when::body_over;
 
 /// Behaviours that are queued in one step: on each of their cowns they follow each other in the order in which
 /// they were added, and no other behaviour or thread comes in between.

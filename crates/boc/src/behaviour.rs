@@ -17,7 +17,7 @@ use std::ptr::NonNull;
 use pysync_platform::primitive::UnsafeCell;
 use pysync_platform::primitive::atomic::{
     AtomicU8,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{Acquire, Relaxed, Release},
 };
 use pysync_platform::{AbortOnUnwind, Backoff};
 
@@ -59,9 +59,9 @@ impl Head {
     }
 
     fn claim(&self, taker: u8) -> bool {
-        // Ordering: Acquire and Release, so that the loser has what the winner did before. The body was
-        // published by the queues of the scheduler, or with the handle of the outcome.
-        self.state.compare_exchange(PENDING, taker, AcqRel, Acquire).is_ok()
+        // Ordering: Relaxed. The winner hands nothing to the loser; the body was published by the queues of
+        // the scheduler, or with the handle of the outcome.
+        self.state.compare_exchange(PENDING, taker, Relaxed, Relaxed).is_ok()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Cown, Outcome};
 /// |---|---|
 /// | `&Cown<T>`, or `Cown<T>` by value | `&mut T` |
 /// | `&Outcome<R>` | `&mut Result<R, Failed>` |
-/// | [`read`](crate::read)`(&cown)` | `&T`, together with other readers |
+/// | [`read`]`(&cown)` | `&T`, together with other readers |
 /// | `&[Cown<T>]`, `&Vec<Cown<T>>`, `Vec<Cown<T>>` | [`Group<T>`](crate::Group) |
 /// | `()` | `()` |
 /// | a tuple of up to twelve of these, an array | a tuple, an array |
@@ -70,7 +70,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A cown of which a behaviour only reads: what [`read`](crate::read) returns.
+/// A cown of which a behaviour only reads: what [`read`] returns.
 #[derive(Clone, Copy, Debug)]
 pub struct Read<'c, T> {
     cown: &'c Cown<T>,

@@ -51,6 +51,7 @@
 //! Those of [`pysync_parking_lot`](pysync_parking_lot#platforms).
 
 mod acquire;
+mod any;
 mod batch;
 mod behaviour;
 mod builder;
@@ -69,6 +70,7 @@ mod quiesce;
 mod ready;
 mod run_queue;
 mod runtime;
+mod schedule;
 #[cfg(any(test, pysync_loom, pysync_shuttle))]
 #[doc(hidden)]
 pub mod scheduler_model;
@@ -77,11 +79,10 @@ mod stop;
 mod submit;
 mod task;
 mod trace;
-mod when;
-mod when_any;
 mod worker;
 
 pub use acquire::{HeldAll, acquire_all, acquire_all_timed};
+pub use any::{HeldSet, Use, when_any};
 pub use batch::Batch;
 pub use builder::Builder;
 pub use cown::{Cown, Held, NotAcquired};
@@ -95,7 +96,6 @@ pub use queues::{
     SendTimedError, SetTagsError, Tag, Tags,
 };
 pub use runtime::{Busy, NotQuiet, Runtime};
+pub use schedule::{fire, when};
 pub use stats::{OutsideStats, Stats, WorkerStats};
 pub use stop::Stopped;
-pub use when::{fire, when};
-pub use when_any::{HeldSet, Use, when_any};

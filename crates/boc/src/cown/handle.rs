@@ -12,7 +12,7 @@ use pysync_platform::primitive::UnsafeCell;
 
 use super::header::{Header, Vtable};
 use super::held::Held;
-use super::word::{Mode, Word};
+use super::word::Word;
 use crate::Lane;
 
 /// A head with the value behind it.
@@ -227,7 +227,7 @@ impl<T> Cown<T> {
 
     pub(crate) fn try_hold(&self) -> bool {
         // SAFETY: the handle keeps it.
-        unsafe { self.header.as_ref() }.word.try_admit(Mode::Write)
+        unsafe { self.header.as_ref() }.word.try_admit()
     }
 }
 

@@ -294,7 +294,7 @@ pub(crate) unsafe fn enqueue(slots: impl Slots, mut complete: impl FnMut(NonNull
 /// admitted to all, which its waiter is told or has been.
 ///
 /// # Safety
-/// The request has been queued, and is a [`Blocked`](super::Blocked) one's.
+/// The request has been queued, and is a [`Blocked`](super::slot::Blocked) one's.
 pub(crate) unsafe fn withdraw(slots: Row, grants: &mut Grants) -> bool {
     // SAFETY: by contract.
     unsafe {

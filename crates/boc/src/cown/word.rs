@@ -107,20 +107,18 @@ impl Word {
         Self(AtomicU32::new(WRITER))
     }
 
-    /// Admits a request by one exchange, unless it has to wait or the word is locked.
+    /// Admits a writer by one exchange, unless it has to wait or the word is locked.
     #[inline]
-    pub(crate) fn try_admit(&self, mode: Mode) -> bool {
+    pub(crate) fn try_admit(&self) -> bool {
         let mut seen = 0;
-        loop {
-            let Some(admitted) = State(seen).admit(mode).filter(|_| seen & LOCKED == 0) else {
-                return false;
-            };
+        while let Some(admitted) = State(seen).admit(Mode::Write) {
             // Ordering: Acquire pairs with the Release of every release before it.
             match self.0.compare_exchange_weak(seen, admitted.0, Acquire, Relaxed) {
                 Ok(_) => return true,
                 Err(actual) => seen = actual,
             }
         }
+        false
     }
 
     /// Admits a request by one exchange; `None` then. If it has to wait, [locks](Self::lock) the queue.

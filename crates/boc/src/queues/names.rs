@@ -161,15 +161,17 @@ impl Names {
     /// Whether the names have been set so often, and are not being set.
     #[inline]
     pub(super) fn are_of(&self, generation: u32) -> bool {
-        // Ordering: Acquire pairs with the Release at the end of `change`: the rings are open.
-        self.version.load(Acquire) == generation.wrapping_mul(2)
+        // Ordering: Relaxed. The thread that has got the generation from `find` has acquired what belongs to
+        // it. That it is over is ordered for a thread that finds its ring closed by the ring, and for one
+        // that is to park by the lock of the bucket.
+        self.version.load(Relaxed) == generation.wrapping_mul(2)
     }
 
     /// The slot of a name; `None` if it has none. Waits while the names are being set.
     #[inline]
     pub(super) fn find(&self, name: &str) -> Option<Found> {
         let hash = hash(name);
-        // Ordering: Acquire, as above.
+        // Ordering: Acquire pairs with the Release at the end of `change`: the rings are open.
         let version = self.version.load(Acquire);
         if version % 2 == 0 {
             let slot = self.find_in_index(name, hash);

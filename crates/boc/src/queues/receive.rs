@@ -249,20 +249,21 @@ impl<M: Send> Queues<M> {
         deadline: Deadline,
         flags: LockFlags,
     ) -> Result<Received<M>, ReceiveError> {
-        // The slot for whose message this thread has been woken. What becomes of it is this thread's care.
+        // The slot for whose message this thread has been woken.
         let mut woken_for = None;
         let mut has_looked = true;
         let mut is_late = false;
-        let error = loop {
+        loop {
             let places = match self.places(from) {
                 Ok(places) => places,
                 // The name had a tag when the wait began.
-                Err(ReceiveError::NoTagLeft) => break ReceiveError::Stale,
-                Err(error) => break error,
+                Err(ReceiveError::NoTagLeft) => return Err(ReceiveError::Stale),
+                Err(error) => return Err(error),
             };
             if !std::mem::take(&mut has_looked) {
                 match self.look(from, &places, places.first(order, woken_for)) {
                     Found::Message(slot, received) => {
+                        // Another receiver may have the one that this thread has left.
                         if let Some(other) = woken_for.filter(|&woken_for| woken_for != slot) {
                             self.settle(other, &self.rings[other]);
                         }
@@ -275,12 +276,12 @@ impl<M: Send> Queues<M> {
             if self.are_over(from, &places) {
                 // Or else they have been closed in order to be opened again.
                 if self.names.are_of(places.generation) {
-                    break ReceiveError::Closed;
+                    return Err(ReceiveError::Closed);
                 }
                 continue;
             }
             if is_late || deadline.has_passed() {
-                break ReceiveError::Timeout;
+                return Err(ReceiveError::Timeout);
             }
 
             let Some(slots) = self.slots(from, &places) else { continue };
@@ -289,7 +290,7 @@ impl<M: Send> Queues<M> {
             match Self::spin::<R>(deadline, flags, has_come) {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(Interrupted) => break ReceiveError::Interrupted,
+                Err(Interrupted) => return Err(ReceiveError::Interrupted),
             }
 
             // One that was woken in vain, as another receiver was quicker, keeps its place.
@@ -302,15 +303,11 @@ impl<M: Send> Queues<M> {
                 Parked::Again => {}
                 Parked::Timeout => is_late = true,
                 Parked::Interrupted if flags.on_interrupt::<R>().is_some() => {
-                    break ReceiveError::Interrupted;
+                    return Err(ReceiveError::Interrupted);
                 }
                 Parked::Interrupted => {}
             }
-        };
-        if let Some(slot) = woken_for {
-            self.settle(slot, &self.rings[slot]);
         }
-        Err(error)
     }
 
     /// Whether there is nothing to receive, and something may come. The calling thread is counted.

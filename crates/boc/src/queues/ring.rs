@@ -34,8 +34,7 @@ pub(super) struct Ring<M> {
     pub(super) memory: Memory<M>,
     /// How many receivers and senders are parked.
     pub(super) parked: AtomicUsize,
-    /// The ring is closed. A hint that comes after the bit in `tail`, and spares receivers the senders'
-    /// cache line.
+    /// A hint that the bit in `tail` is set, which spares receivers the senders' cache line.
     pub(super) is_closed: AtomicBool,
     pub(super) tail: Padded<Tail>,
     pub(super) head: Padded<AtomicWord>,
@@ -303,11 +302,12 @@ impl<M> Ring<M> {
         }
     }
 
-    /// Whether the ring is closed.
+    /// Whether the ring is closed, or was a moment ago.
     #[inline]
     pub(super) fn is_closed(&self) -> bool {
-        // Ordering: Acquire pairs with the Release in `close`: the tail is closed.
-        self.is_closed.load(Acquire)
+        // Ordering: Relaxed. A receiver that is to wait either is woken by the thread that closes the ring,
+        // or has got the lock of the bucket after it, and so finds the hint and the bit.
+        self.is_closed.load(Relaxed)
     }
 
     /// Whether the ring is closed and empty, for a receiver that has found it empty.

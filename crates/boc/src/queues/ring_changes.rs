@@ -11,8 +11,8 @@ impl<M> Ring<M> {
         // Ordering: Release pairs with the Acquire of the threads that find it closed. Acquire, as in
         // `discard`.
         self.tail.word.fetch_or(CLOSED, AcqRel);
-        // Ordering: Release: a thread that finds the hint finds the tail closed.
-        self.is_closed.store(true, Release);
+        // Ordering: Relaxed, see `is_closed`.
+        self.is_closed.store(true, Relaxed);
     }
 
     /// Moves all messages of a closed ring `into` a vector. Positions that are taken and not filled yet are
@@ -51,7 +51,7 @@ impl<M> Ring<M> {
         // Ordering: Relaxed: a closed tail is the caller's alone.
         let position = self.tail.word.load(Relaxed) & POSITION;
         self.begin_statistics(position);
-        // Ordering: Relaxed. A thread of the new term has read its names, which are published later.
+        // Ordering: Relaxed. The version of the names publishes it to receivers of the new term.
         self.is_closed.store(false, Relaxed);
         // Ordering: Release pairs with the Acquire of the looks in the new term.
         self.head.store(term | position, Release);

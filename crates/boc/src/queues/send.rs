@@ -87,31 +87,35 @@ impl<M: Send> Queues<M> {
         flags: LockFlags,
     ) -> Result<(), SendTimedError<M>> {
         let mut message = message;
-        // The slot for whose room this thread has been woken. What becomes of it is this thread's care.
-        let mut woken_for = None;
+        let mut position = Position::Back;
         // The deadline has passed, or it has been one attempt from the start.
         let mut is_last = deadline == Deadline::NOW;
-        let mut has_found_it_full = false;
-        let error = loop {
+        let mut has_looked = false;
+        loop {
             let place = match self.place(to.asked()) {
                 Ok(place) => place,
-                Err(NoPlace::Stale) => break SendTimedError::Stale(message),
+                Err(NoPlace::Stale) => return Err(SendTimedError::Stale(message)),
                 // The name had a tag when the wait began.
-                Err(NoPlace::NoTagLeft) if has_found_it_full => {
-                    break SendTimedError::Stale(message);
+                Err(NoPlace::NoTagLeft) if has_looked => {
+                    return Err(SendTimedError::Stale(message));
                 }
-                Err(NoPlace::NoTagLeft) => break SendTimedError::NoTagLeft(message),
+                Err(NoPlace::NoTagLeft) => return Err(SendTimedError::NoTagLeft(message)),
             };
             // A sender that comes does not overtake those that wait.
             // Ordering: Relaxed; a guess.
-            let queues_up =
-                !is_last && !has_found_it_full && senders(place.ring.parked.load(Relaxed)) > 0;
-            if !queues_up {
+            let queues_up = !is_last && !has_looked && senders(place.ring.parked.load(Relaxed)) > 0;
+            let is_first = !std::mem::replace(&mut has_looked, true);
+            if queues_up {
+                if deadline.has_passed() {
+                    is_last = true;
+                    continue;
+                }
+            } else {
                 match self.push(place, message) {
                     Ok(()) => return Ok(()),
                     Err((Refused::Full, back)) => message = back,
                     Err((_, back)) if self.names.are_of(place.generation) => {
-                        break SendTimedError::Closed(back);
+                        return Err(SendTimedError::Closed(back));
                     }
                     // The names have been set meanwhile.
                     Err((_, back)) => {
@@ -119,41 +123,35 @@ impl<M: Send> Queues<M> {
                         continue;
                     }
                 }
-            }
-            if !std::mem::replace(&mut has_found_it_full, true) {
-                place.ring.count_full();
-            }
-            if is_last || deadline.has_passed() {
-                break SendTimedError::Timeout(message);
-            }
-            let has_come = || place.ring.may_have_room(place.term());
-            match Self::spin::<R>(deadline, flags, has_come) {
-                Ok(true) if !queues_up => continue,
-                Ok(_) => {}
-                Err(Interrupted) => break SendTimedError::Interrupted(message),
+                if is_first {
+                    place.ring.count_full();
+                }
+                if is_last || deadline.has_passed() {
+                    return Err(SendTimedError::Timeout(message));
+                }
+                let has_come = || place.ring.may_have_room(place.term());
+                match Self::spin::<R>(deadline, flags, has_come) {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(Interrupted) => return Err(SendTimedError::Interrupted(message)),
+                }
             }
 
-            // One that was woken in vain, as another sender was quicker, keeps its place.
-            let position =
-                if woken_for.take().is_some() { Position::Front } else { Position::Back };
             let mut slots = Slots::new();
             slots.insert(place.slot);
             let request = Request::new(Kind::Sender, slots);
             let waits = || place.ring.look_for_room(place.term()) == Look::NotYet;
             match self.park::<R>(&request, place.generation, position, deadline, flags, waits) {
-                Parked::WokenFor(slot) => woken_for = Some(slot),
-                Parked::Again => {}
+                // If another sender is quicker, this one keeps its place.
+                Parked::WokenFor(_) => position = Position::Front,
+                Parked::Again => position = Position::Back,
                 Parked::Timeout => is_last = true,
                 Parked::Interrupted if flags.on_interrupt::<R>().is_some() => {
-                    break SendTimedError::Interrupted(message);
+                    return Err(SendTimedError::Interrupted(message));
                 }
-                Parked::Interrupted => {}
+                Parked::Interrupted => position = Position::Back,
             }
-        };
-        if let Some(slot) = woken_for {
-            self.settle(slot, &self.rings[slot]);
         }
-        Err(error)
     }
 
     /// Sends to a place, and wakes a thread that waits for it.

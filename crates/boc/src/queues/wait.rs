@@ -11,8 +11,8 @@
 //! - A sender that has filled a cell looks whether receivers are parked, and wakes one. [`Ring`] tells why
 //!   it finds them.
 //! - A receiver that has taken a message looks too: the next one may have come before its turn.
-//! - A receiver that has been woken for a tag, and leaves with a message of another tag or with none, looks
-//!   for its tag once more.
+//! - A receiver that has been woken for a tag looks at all its tags before it leaves. If it leaves with a
+//!   message of another tag, it looks once more whether there is one of this tag.
 //!
 //! The same holds for room and senders.
 
@@ -223,7 +223,7 @@ impl<M> Queues<M> {
     }
 
     /// Wakes a thread that is parked on a slot though there is a message, or room, for it. The caller has
-    /// just made that so, or has been woken for it and leaves.
+    /// just made that so, or has been woken for it and leaves with another.
     #[inline]
     pub(super) fn settle(&self, slot: usize, ring: &Ring<M>) {
         // Ordering: Relaxed. The swap of the stamp has ordered the load, see `Ring`.

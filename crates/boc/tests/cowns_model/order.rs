@@ -95,7 +95,7 @@ fn one_releases_while_another_is_queued() {
         [|a, runtime| write(runtime, 1, [a]), |a, runtime| write(runtime, 2, [a])],
         |a| assert!([12, 21].contains(&Log::of(a))),
     );
-    Model::new("release and enqueue, 3 threads").preemptions(1).run(
+    Model::new("release and enqueue, 3 threads").run(
         one,
         [
             |a, runtime| write(runtime, 1, [a]),
@@ -242,7 +242,7 @@ fn two_batches_do_not_mix() {
         drop(batch.when(a, |a| a.add(6)));
         batch.schedule();
     }
-    Model::new("batch, batch").preemptions(1).run(two, [batch, other], |[a, b]| {
+    Model::new("batch, batch").run(two, [batch, other], |[a, b]| {
         assert!([(126, 235), (612, 523)].contains(&(Log::of(a), Log::of(b))));
     });
 }

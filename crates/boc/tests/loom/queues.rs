@@ -67,6 +67,21 @@ fn ring_gives_each_message_to_one_receiver() {
     });
 }
 
+/// Whatever a thread sees of the two ends of a ring, there are not more messages than were sent.
+#[test]
+fn ring_is_counted_at_one_moment() {
+    fn send_and_receive(s: &Shared) {
+        send_one(s);
+        try_twice(s);
+    }
+    fn count(s: &Shared) {
+        assert!(s.queues.len(s.a) <= 1);
+    }
+    Explore::new("len").run(empty(2), [send_and_receive, count], Shared::is_over);
+    let bodies = [send_one, receive_one, count];
+    three("len, 3 threads").run(empty(2), bodies, Shared::is_over);
+}
+
 #[test]
 fn receiver_that_parks_is_woken() {
     fn in_time(s: &Shared) {

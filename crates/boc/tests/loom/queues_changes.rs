@@ -103,6 +103,30 @@ fn set_tags_wakes_senders() {
     model.run(full, [by_tag, set_tags], Shared::is_over);
 }
 
+/// The cell of a sender that was preempted is free again once it has taken its message back.
+#[test]
+fn set_tags_leaves_a_cell_to_its_sender_for_a_while() {
+    fn set_and_send(s: &Shared) {
+        set_tags(s);
+        s.queues.send_timed("b", 2, None).unwrap();
+    }
+    let model = Explore::new("set_tags, send_timed after a send").preemptions(2);
+    model.run(empty(1), [send_by_tag, set_and_send], |s| {
+        assert_eq!((s.sent[0].get(), s.queues.drain("b")), (s.sent[1].get(), 1));
+        s.is_over();
+    });
+}
+
+/// No look-up finds the new slot of a name with the old number of changes: that is the tag of `b`.
+#[test]
+fn set_tags_is_one_step_for_a_look_up() {
+    fn look_up(s: &Shared) {
+        assert_ne!(s.queues.tag("a").unwrap(), s.b);
+    }
+    let model = Explore::new("set_tags, look-up").preemptions(2);
+    model.run(empty(1), [look_up, set_tags], Shared::is_over);
+}
+
 fn close(s: &Shared) {
     s.queues.close(s.a);
 }

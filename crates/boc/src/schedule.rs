@@ -25,7 +25,7 @@ use crate::{Failed, Outcome, current};
 /// requests are queued in one step, so that no two wait for each other.
 ///
 /// If the runtime has been stopped, the closure is dropped here, and the outcome is
-/// [`Failed::Stopped`](crate::Failed::Stopped).
+/// [`Failed::Stopped`].
 ///
 /// # Panics
 /// If a cown is named twice, in two places and not to be read in both; the message names the places. If
@@ -68,7 +68,7 @@ where
 }
 
 impl Runtime {
-    /// [`when`](crate::when) on this runtime.
+    /// [`when`] on this runtime.
     ///
     /// # Panics
     /// As `when` does.
@@ -82,7 +82,7 @@ impl Runtime {
         when_on(self.shared(), cowns, body, Location::caller())
     }
 
-    /// [`fire`](crate::fire) on this runtime.
+    /// [`fire`] on this runtime.
     ///
     /// # Panics
     /// As `when` does.

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use crate::cown::{Aliases, Header, Mode, Uses, Value};
 use crate::runtime::{Runtime, Shared};
-use crate::when::{here, schedule_returned};
+use crate::schedule::{here, schedule_returned};
 use crate::{Cown, Outcome};
 
 /// A cown that [`when_any`] is to have, and how.
@@ -131,7 +131,7 @@ where
 }
 
 impl Runtime {
-    /// [`when_any`](crate::when_any) on this runtime.
+    /// [`when_any`] on this runtime.
     ///
     /// # Panics
     /// As `when_any` does.
