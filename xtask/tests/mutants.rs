@@ -91,6 +91,20 @@ fn only_what_has_changed_is_run_again() {
 }
 
 #[test]
+fn a_package_that_is_left_out_is_neither_run_nor_recorded() {
+    let fixture = workspace();
+    let rest = [("low/sum", "killed"), ("high/sum", "killed")];
+    let ran = mutants(&fixture, &["--changed", "--record", "--except", "aside"]);
+    assert_eq!(seen(&ran), (vec![], rest.to_vec()));
+    assert!(ran.stdout.contains("aside: left out"), "{ran:?}");
+    assert_eq!(seen(&mutants(&fixture, &["--changed"])).1, [("aside/sum", "killed")]);
+
+    let ran = fixture.run(&["mutants", "--except", "beside"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("--except beside: no mutant belongs to that package"), "{ran:?}");
+}
+
+#[test]
 fn what_survives_is_not_recorded() {
     let fixture = workspace();
     fixture.edit("crates/aside/tests/sum.rs", "aside::two(), 2", "aside::two() > 0, true");

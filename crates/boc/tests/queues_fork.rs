@@ -75,7 +75,7 @@ fn children_use_queues_that_others_wait_at() {
         // The parent's own are none the wiser.
         assert_eq!((queues.len("c"), senders(queues, "c")), (3, 1));
         assert_eq!(receivers(queues, "a"), 4);
-        (0..4).for_each(|number| queues.send(old, number).unwrap());
+        (0..4).for_each(|number| queues.send_timed(old, number, None).unwrap());
         let mut received: Vec<_> =
             waiters.into_iter().map(|receiver| receiver.join().unwrap()).collect();
         received.sort_unstable();

@@ -43,6 +43,10 @@ pub(crate) struct Mutants {
     /// Record the packages whose mutants were all killed, for `--changed`.
     #[arg(long)]
     record: bool,
+
+    /// Not those whose tests belong to this package.
+    #[arg(long, value_name = "PACKAGE")]
+    except: Vec<String>,
 }
 
 const EXAMPLES: &str = "\
@@ -114,6 +118,13 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     if chosen.is_empty() {
         bail!("no mutant is called that; `cargo xtask mutants --list` names them");
     }
+    for package in &command.except {
+        if !list.mutant.iter().any(|mutant| mutant.killed_by.package == *package) {
+            bail!("--except {package}: no mutant belongs to that package");
+        }
+        println!("{package}: left out");
+    }
+    chosen.retain(|mutant| !command.except.contains(&mutant.killed_by.package));
     let before = record::hashes(workspace, &list)?;
     if command.changed {
         let unchanged = record::unchanged(workspace, &before)?;

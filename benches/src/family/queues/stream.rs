@@ -21,8 +21,9 @@ pub(super) fn plan() -> Plan {
     let mut jobs = Vec::new();
     for (senders, receivers, tags) in SHAPES {
         for (place, cores) in placements() {
-            // A system may put a pair on one processor or on two, with figures that are worlds apart.
-            if place != "free" && senders + receivers > 2 {
+            // The system puts a pair on one processor or on two, with figures that are worlds apart.
+            let is_pair = senders + receivers == 2;
+            if is_pair == (place == "free") && placements().len() > 1 {
                 continue;
             }
             let case = [

@@ -18,7 +18,8 @@ type Case = (Option<Duration>, Option<[CoreId; 2]>);
 pub(super) fn plan(full: bool) -> Plan {
     let mut jobs = Vec::new();
     for (place, cores) in placements() {
-        if place == "one core" && !full {
+        // The system puts the two on one processor or on two, with figures that are worlds apart.
+        if place == "free" && placements().len() > 1 && !full {
             continue;
         }
         for (wait, timeout) in [("untimed", None), ("timed", Some(HOUR))] {

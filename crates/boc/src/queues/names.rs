@@ -89,7 +89,7 @@ impl Name {
     /// Whether it is `name`, whose hash is `hash`.
     #[inline]
     fn is(&self, name: &str, hash: usize) -> bool {
-        // Ordering: Relaxed. They were written before the slot got into the index, or the version tells.
+        // Ordering: Relaxed, see `find_in_index`.
         if self.hash.load(Relaxed) != hash || self.len.load(Relaxed) != name.len() {
             return false;
         }
@@ -161,9 +161,8 @@ impl Names {
     /// Whether the names have been set so often, and are not being set.
     #[inline]
     pub(super) fn are_of(&self, generation: u32) -> bool {
-        // Ordering: Relaxed. The thread that has got the generation from `find` has acquired what belongs to
-        // it. That it is over is ordered for a thread that finds its ring closed by the ring, and for one
-        // that is to park by the lock of the bucket.
+        // Ordering: Relaxed. A thread that has got the generation from `find` has acquired what belongs to
+        // it. A thread that finds its ring closed has acquired, by the fence in `change`, that it is over.
         self.version.load(Relaxed) == generation.wrapping_mul(2)
     }
 
@@ -190,8 +189,9 @@ impl Names {
         // At least a half of the places are free. While the names are being set, what a look finds is
         // worth nothing, and it ends nevertheless.
         for step in 0..self.index.len() {
-            // Ordering: Acquire pairs with the Release in `add`: the name is there.
-            let place = self.place_in_index(hash, step).load(Acquire);
+            // Ordering: Relaxed. If the slot has its name not yet, or no more, the name is looked up again with
+            // the mutex locked.
+            let place = self.place_in_index(hash, step).load(Relaxed);
             let slot = usize::from(place).checked_sub(1)?;
             if self.slots[slot].is(name, hash) {
                 return Some(slot);
@@ -237,8 +237,8 @@ impl Names {
     fn add(&self, slot: usize, hash: usize) {
         let mut places = (0..self.index.len()).map(|step| self.place_in_index(hash, step));
         let free = places.find(|place| place.load(Relaxed) == 0).expect("half of them are free");
-        // Ordering: Release pairs with the Acquire in `find_in_index`.
-        free.store(slot as u16 + 1, Release);
+        // Ordering: Relaxed, see `find_in_index`.
+        free.store(slot as u16 + 1, Relaxed);
     }
 
     /// Keeps claims and other changes off, and look-ups that begin while the names are being set.
@@ -291,8 +291,8 @@ impl Locked<'_> {
     /// again. `swap_rings` gets the new generation. It must not panic.
     pub(super) fn change(&mut self, names: &[&str], swap_rings: impl FnOnce(u32)) {
         let version = self.0.version.load(Relaxed) & !1;
-        // Ordering: Relaxed, and the fence pairs with the one in `find`. A thread that finds a ring closed
-        // by `swap_rings` finds this too, since a ring is closed by a Release.
+        // Ordering: Relaxed. The fence pairs with the one in `find`, and with the Acquire of a thread that
+        // finds a ring which `swap_rings` has closed: both then find this version.
         self.0.version.store(version + 1, Relaxed);
         fence(Release);
         swap_rings((version / 2).wrapping_add(1));

@@ -298,7 +298,7 @@ impl<M: Send> Queues<M> {
                 if woken_for.take().is_some() { Position::Front } else { Position::Back };
             let request = Request::new(Kind::Receiver, slots);
             let waits = || self.has_to_wait(request.slots(), places.generation);
-            match self.park::<R>(&request, places.generation, position, deadline, flags, waits) {
+            match self.park::<R>(&request, position, deadline, flags, waits) {
                 Parked::WokenFor(slot) => woken_for = Some(slot),
                 Parked::Again => {}
                 Parked::Timeout => is_late = true,

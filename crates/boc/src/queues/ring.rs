@@ -147,8 +147,8 @@ impl<M> Ring<M> {
     #[inline]
     pub(super) fn push(&self, term: Word, message: M) -> Result<(), (Refused, M)> {
         let (shape, cells) = (self.shape(), self.cells());
-        // Ordering: Acquire pairs with the Release of the thread that has closed or reopened the ring. So a
-        // sender that fails finds the names changed too.
+        // Ordering: Acquire pairs with the Release in `reopen`, and with the fence before `close` if the names
+        // are being set. So a sender that fails finds the names changed too.
         let mut tail = self.tail.word.load(Acquire);
         let (cell, position) = loop {
             let Some(position) = position_in(tail, term) else {

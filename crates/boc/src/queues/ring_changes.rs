@@ -1,6 +1,6 @@
 //! What is done to a ring as a whole: to close it, to begin another term, to count.
 
-use pysync_platform::primitive::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use pysync_platform::primitive::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::ring::{Popped, Ring};
 use super::word::{CLOSED, POSITION, Word};
@@ -8,9 +8,8 @@ use super::word::{CLOSED, POSITION, Word};
 impl<M> Ring<M> {
     /// Has all sends fail that have not taken a position yet.
     pub(super) fn close(&self) {
-        // Ordering: Release pairs with the Acquire of the threads that find it closed. Acquire, as in
-        // `discard`.
-        self.tail.word.fetch_or(CLOSED, AcqRel);
+        // Ordering: Relaxed. That the names are being set is published by the fence in `Names::change`.
+        self.tail.word.fetch_or(CLOSED, Relaxed);
         // Ordering: Relaxed, see `is_closed`.
         self.is_closed.store(true, Relaxed);
     }

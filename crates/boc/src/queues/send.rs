@@ -141,7 +141,7 @@ impl<M: Send> Queues<M> {
             slots.insert(place.slot);
             let request = Request::new(Kind::Sender, slots);
             let waits = || place.ring.look_for_room(place.term()) == Look::NotYet;
-            match self.park::<R>(&request, place.generation, position, deadline, flags, waits) {
+            match self.park::<R>(&request, position, deadline, flags, waits) {
                 // If another sender is quicker, this one keeps its place.
                 Parked::WokenFor(_) => position = Position::Front,
                 Parked::Again => position = Position::Back,

@@ -130,12 +130,13 @@ impl<M> Queues<M> {
         Ok(come)
     }
 
-    /// Parks the calling thread, unless the names have been set since they were looked up, or it need not
-    /// wait, as `waits` says once the thread is counted. Does not move the request.
+    /// Parks the calling thread, unless it need not wait, as `waits` says once the thread is counted.
+    ///
+    /// A thread that closes a ring, or sets the names, does so first, and then wakes the waiters under the
+    /// bucket lock. So either this thread is queued by then, or `waits` finds the change.
     pub(super) fn park<R: Runtime>(
         &self,
         request: &Request,
-        generation: u32,
         position: Position,
         deadline: Deadline,
         flags: LockFlags,
@@ -148,20 +149,15 @@ impl<M> Queues<M> {
         // SAFETY: on no queue yet.
         request.woken_for.with_mut(|woken_for| unsafe { *woken_for = None });
         let validate = || {
-            // The bucket lock orders the look with the wakes of `set_tags`.
-            let is_valid = self.names.are_of(generation);
-            if is_valid {
-                for slot in request.slots.iter() {
-                    // Ordering: Relaxed. The look of `waits` publishes it.
-                    self.rings[slot].parked.fetch_add(request.weight(), Relaxed);
-                }
+            for slot in request.slots.iter() {
+                // Ordering: Relaxed. The look of `waits` publishes it.
+                self.rings[slot].parked.fetch_add(request.weight(), Relaxed);
             }
-            is_valid
+            true
         };
         // SAFETY: threads park on this key only here, with a `Request`, which outlives the waiter.
-        if !unsafe { waiter.queue(self.key(), position, validate) } {
-            return Parked::Again;
-        }
+        let is_queued = unsafe { waiter.queue(self.key(), position, validate) };
+        debug_assert!(is_queued);
         let status = if waits() {
             waiter.sleep::<R>(deadline, flags)
         } else if waiter.leave() {

@@ -61,6 +61,11 @@ fn ring_gives_each_message_to_one_receiver() {
             s.is_over();
         });
     }
+    // The second finds the cell taken that is its own a lap later, and does not wait for the first.
+    Explore::new("ring of 1, 2 receivers").run(full, [try_once, try_too], |s| {
+        assert_eq!(s.all(), 1);
+        s.is_over();
+    });
     three("ring of 2, 2 receivers").run(empty(2), [send_two, try_once, try_too], |s| {
         assert_eq!(sorted(s.all()), 12);
         s.is_over();

@@ -81,3 +81,14 @@ impl Drop for Counted {
         assert!(self.live.0.fetch_sub(1, SeqCst) > 0, "dropped twice");
     }
 }
+
+/// How often the calling thread has slept so far.
+#[cfg(target_os = "linux")]
+pub(crate) fn sleeps() -> usize {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: writes to a local, which zeroes are valid for.
+    unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init().ru_nvcsw as usize
+    }
+}
