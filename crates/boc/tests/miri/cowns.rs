@@ -3,7 +3,6 @@
 //!
 //! What cowns hold is on the heap and not atomic, so that Miri reports a race where they do not order the
 //! accesses, a use after the drop, and a leak.
-#![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
