@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::queues_common::*;
-use pysync_boc::{Limits, Queues, ReceiveError, SendError, SendTimedError};
+use pysync_boc::{Limits, Queues, ReceiveError, Received, SendError, SendTimedError};
 use pysync_testing::{StressTime, random, report_stress, together, wait_until};
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -337,4 +337,53 @@ fn no_call_by_tag_reaches_a_later_queue() {
     assert_eq!(sent, received + discarded + left);
     assert_eq!(live.count(), 0);
     assert!(stale > 0);
+}
+
+/// Messages that take a while to be moved in and out, and swaps that come in the middle.
+#[test]
+fn a_swap_in_the_middle_of_a_send_or_a_receive_loses_no_message() {
+    struct Big([u64; 1_000], Counted);
+
+    let (time, live) = (StressTime::begin(), Live::default());
+    let (queues, over) = (with_capacity(3), AtomicBool::new(false));
+    let [sent, received, discarded, swaps] = [const { AtomicUsize::new(0) }; 4];
+    together(4, |id| match id {
+        0 => {
+            while !time.is_up() {
+                discarded.fetch_add(queues.set_tags(&["a"]).unwrap(), Relaxed);
+                swaps.fetch_add(1, Relaxed);
+                (0..random(500)).for_each(|_| std::hint::spin_loop());
+                if random(16) == 0 {
+                    thread::yield_now();
+                }
+            }
+            over.store(true, SeqCst);
+        }
+        1 | 2 => {
+            while !over.load(SeqCst) {
+                let number = random(1_000);
+                match queues.send("a", Big([number as u64; 1_000], live.value(number))) {
+                    Ok(()) => _ = sent.fetch_add(1, Relaxed),
+                    // Before the first swap it is no error either.
+                    Err(SendError::Full(back)) => assert_eq!(back.0[999], number as u64),
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        _ => {
+            while !over.load(SeqCst) {
+                if let Ok(Received { message: Big(words, counted), .. }) = queues.receive("a", NOW)
+                {
+                    assert!(words.iter().all(|&word| word == counted.number as u64), "torn");
+                    received.fetch_add(1, Relaxed);
+                }
+            }
+        }
+    });
+    let left = queues.drain("a");
+    let [sent, received, discarded, swaps] =
+        [sent, received, discarded, swaps].map(AtomicUsize::into_inner);
+    report_stress(|| format!("{sent} sent, {received} received, {discarded} discarded by {swaps}"));
+    assert_eq!(sent, received + discarded + left);
+    assert_eq!(live.count(), 0);
 }
