@@ -362,18 +362,22 @@ fn a_panic_in_a_drop_is_contained() {
     let _watchdog = watchdog();
     let (runtime, census) = (runtime(1), Census::default());
     let cown = Cown::new(0);
-    // A result that no handle is left for.
+    // A result that no handle is left for. The cown is held, so that the handle goes first.
+    let held = cown.acquire();
     let bomb = Bomb::new(&census);
     drop(runtime.when(&cown, move |_| bomb));
     let chain = Chain(Some(Bomb::new(&census)));
     drop(runtime.when(&cown, move |_| chain));
+    drop(held);
     // A value whose last handle the behaviour has.
     let last = Cown::new(Bomb::new(&census));
     let outcome = runtime.when((&cown, last), |_| 1);
     assert_eq!(result(outcome), 1);
     // The payload of a panic.
+    let held = cown.acquire();
     let bomb = Bomb::new(&census);
     drop(runtime.when(&cown, move |_| panic_any(bomb)));
+    drop(held);
     let bomb = Bomb::new(&census);
     _ = runtime.fire(&cown, move |_| panic_any(bomb));
     // A closure that is dropped since the cown has no value.
