@@ -280,7 +280,7 @@ fn no_call_by_tag_reaches_a_later_queue() {
 
     let (time, live) = (StressTime::begin(), Live::default());
     let queues = Queues::<Counted>::new(Limits { tags: 2, capacity: 4 });
-    let over = AtomicBool::new(false);
+    let (over, ended) = (AtomicBool::new(false), AtomicUsize::new(0));
     // The number of a message is the number of swaps before its tag was made.
     let generation = AtomicUsize::new(0);
     let [sent, stale, discarded, received] = [const { AtomicUsize::new(0) }; 4];
@@ -292,8 +292,11 @@ fn no_call_by_tag_reaches_a_later_queue() {
                 (0..random(30)).for_each(|_| thread::yield_now());
             }
             over.store(true, SeqCst);
-            // Those that are parked by tag end.
-            discarded.fetch_add(queues.set_tags(&["a", "b"]).unwrap(), SeqCst);
+            // Those that are parked by tag end, also one that has got its tag just now.
+            while ended.load(SeqCst) < THREADS {
+                discarded.fetch_add(queues.set_tags(&["a", "b"]).unwrap(), SeqCst);
+                thread::yield_now();
+            }
         }
         while id < THREADS && !over.load(SeqCst) {
             let at_least = generation.load(SeqCst);
@@ -328,6 +331,9 @@ fn no_call_by_tag_reaches_a_later_queue() {
                     }
                 }
             }
+        }
+        if id < THREADS {
+            ended.fetch_add(1, SeqCst);
         }
     });
     let left = queues.drain(["a", "b"]);
