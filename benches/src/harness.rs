@@ -121,6 +121,22 @@ pub(crate) fn switches() -> (u64, u64) {
     }
 }
 
+/// The processor time of all threads of this process so far, or zero where it cannot be asked for.
+pub(crate) fn processor_time() -> Duration {
+    #[cfg(unix)]
+    {
+        let mut time = std::mem::MaybeUninit::<libc::timespec>::zeroed();
+        // SAFETY: writes to a local, which zeroes are valid for in any case.
+        let time = unsafe {
+            libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, time.as_mut_ptr());
+            time.assume_init()
+        };
+        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    }
+    #[cfg(not(unix))]
+    Duration::ZERO
+}
+
 /// Numbers that look random and are the same each time.
 #[inline(always)]
 pub(crate) fn random(state: &mut u32) -> u32 {

@@ -23,6 +23,7 @@ use program::{ALL, Program, Size};
 use tasks::Tokio;
 
 use crate::cli::Matrix;
+use crate::harness::processor_time;
 use crate::runner::{Entrant, Job, Pass, Plan, Sample};
 
 /// `verona` is a program that runs the same on verona-rt.
@@ -93,22 +94,6 @@ impl Run {
             .with("nanos_each", each(self.elapsed))
             .with("processor_nanos_each", each(self.processor))
     }
-}
-
-/// The processor time of this process so far.
-fn processor_time() -> Duration {
-    #[cfg(unix)]
-    {
-        let mut time = std::mem::MaybeUninit::<libc::timespec>::zeroed();
-        // SAFETY: writes to a local, which zeroes are valid for in any case.
-        let time = unsafe {
-            libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, time.as_mut_ptr());
-            time.assume_init()
-        };
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    }
-    #[cfg(not(unix))]
-    Duration::ZERO
 }
 
 /// Runs the program for a window, at least once.

@@ -50,52 +50,30 @@
 //! # Platforms
 //! Those of [`pysync_parking_lot`](pysync_parking_lot#platforms).
 
-mod acquire;
-mod any;
-mod batch;
 mod behaviour;
-mod builder;
 mod cown;
-#[cfg(any(pysync_loom, pysync_shuttle))]
-mod cown_model;
-mod cowns;
-mod current;
-mod failed;
-mod idle;
-mod lane;
-mod outcome;
 mod padded;
 mod queues;
-mod quiesce;
-mod ready;
-mod run_queue;
-mod runtime;
-mod schedule;
-#[cfg(any(test, pysync_loom, pysync_shuttle))]
-#[doc(hidden)]
-pub mod scheduler_model;
-mod stats;
-mod stop;
-mod submit;
-mod task;
-mod trace;
-mod worker;
+mod scheduler;
 
-pub use acquire::{HeldAll, acquire_all, acquire_all_timed};
-pub use any::{HeldSet, Use, when_any};
-pub use batch::Batch;
-pub use builder::Builder;
+pub use behaviour::acquire::{HeldAll, acquire_all, acquire_all_timed};
+pub use behaviour::batch::Batch;
+pub use behaviour::cowns::{Cowns, Group, Read, read};
+pub use behaviour::failed::Failed;
+pub use behaviour::outcome::Outcome;
+pub use behaviour::when::{fire, when};
+pub use behaviour::when_any::{HeldSet, Use, when_any};
 pub use cown::{Cown, Held, NotAcquired};
-pub use cowns::{Cowns, Group, Read, read};
-pub use failed::Failed;
-pub use lane::{Bounds, Lane, Pumped};
-pub use outcome::Outcome;
 pub use pysync_platform::{Deadline, LockFlags};
 pub use queues::{
     AsTag, Limits, NoTagLeft, QueueStats, Queues, ReceiveError, Received, SendError,
     SendTimedError, SetTagsError, Tag, Tags,
 };
-pub use runtime::{Busy, NotQuiet, Runtime};
-pub use schedule::{fire, when};
-pub use stats::{OutsideStats, Stats, WorkerStats};
-pub use stop::Stopped;
+pub use scheduler::builder::Builder;
+pub use scheduler::lane::{Bounds, Lane, Pumped};
+#[cfg(any(test, pysync_loom, pysync_shuttle))]
+#[doc(hidden)]
+pub use scheduler::model as scheduler_model;
+pub use scheduler::runtime::{Busy, NotQuiet, Runtime};
+pub use scheduler::stats::{OutsideStats, Stats, WorkerStats};
+pub use scheduler::stop::Stopped;

@@ -1,23 +1,23 @@
 //! Sizes: of handles, and of what is allocated for cowns and behaviours.
 #![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
+#[path = "behaviours/common.rs"]
 mod behaviours_common;
 
 use std::mem::size_of;
 
-use behaviours_common::allocator::{Measuring, measured};
 use behaviours_common::*;
 use pysync_boc::{Cown, Held, Lane, Outcome, Read, Runtime, Use, read};
-use pysync_testing::watchdog;
+use pysync_testing::{CountingAllocator, measured, watchdog};
 
 #[global_allocator]
-static ALLOCATOR: Measuring = Measuring;
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// What one allocation of `body` takes.
 fn bytes<R>(body: impl FnOnce() -> R) -> (R, usize) {
-    let (result, count, bytes) = measured(body);
-    assert_eq!(count, 1);
-    (result, bytes)
+    let (result, asked) = measured(body);
+    assert_eq!(asked.allocated, 1);
+    (result, asked.bytes)
 }
 
 #[test]

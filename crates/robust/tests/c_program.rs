@@ -124,7 +124,7 @@ fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}\n{out}{err}", output.status);
 }
 
-/// Runs a part of the program that needs nobody else.
+/// Runs a part of the program that needs no other process.
 fn passes(part: &str) {
     for library in [Library::Ours, Library::Musl] {
         let is_there = match library {
@@ -180,7 +180,7 @@ impl Shared {
     }
 
     fn get(&self, index: usize) -> i64 {
-        // SAFETY: its owner, or nobody is left, calls this.
+        // SAFETY: its owner calls this, or no other user is left.
         unsafe { self.number(index).read_volatile() }
     }
 
@@ -269,7 +269,7 @@ fn c_and_rust_count_together() {
         command.arg("count").arg(shared.fd.as_raw_fd().to_string()).arg(TIMES.to_string());
         command.spawn().unwrap()
     });
-    // Whoever comes first makes it.
+    // The process that comes first makes it.
     let mutex = shared.mutex();
     mutex.open(Kind::Plain, Timeout::Never).unwrap();
     for _ in 0..TIMES {

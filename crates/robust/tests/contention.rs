@@ -17,7 +17,7 @@ use pysync_platform::{LockFlags, Native, PendingCallError, Runtime};
 use pysync_robust::{Error, Kind, Ownership, RawMutex, SIZE, State, Timeout};
 use pysync_testing::{together, wait_until, watchdog};
 
-/// A number that is read and written in two steps, and right only if nobody else is between them.
+/// A number that is read and written in two steps, and right only if no other owner is between them.
 fn add_one(number: &AtomicU32, slowly: bool) {
     let seen = number.load(Relaxed);
     if slowly {

@@ -111,7 +111,7 @@ fn a_flipped_bit_makes_no_two_owners() {
     println!("{cases} cases");
 }
 
-/// The owner has it all the while. Nobody else gets in, and nothing of the block is written to.
+/// The owner has it all the while. No other thread gets in, and nothing of the block is written to.
 #[test]
 fn a_flipped_bit_does_not_let_a_second_owner_in() {
     let _watchdog = watchdog_for(Duration::from_secs(120));
@@ -268,7 +268,7 @@ fn a_mutex_of_another_boot_is_none() {
     let other = Actor::new();
     let before = [Before::Free, Before::OwnerDied, Before::Lost, Before::Retired];
     for before in before {
-        // Nobody's, a dead thread's, and by chance that of one that lives.
+        // No thread's, a dead thread's, and by chance that of one that lives.
         for owner in [0, 1, me, other.id(), me | 0x8000_0000, 0x4000_0000] {
             let bytes = Bytes::zeroed();
             let mutex = bytes.mutex();

@@ -39,7 +39,7 @@ fn two_processes(rounds: usize, prepare: fn(Bytes), begin: fn(RawMutex) -> bool)
                 count(round, 1).fetch_add(won.into(), SeqCst);
                 arrived.fetch_add(1, SeqCst);
                 wait_until(|| arrived.load(SeqCst) == 4);
-                // It is a mutex by now, whoever has made it.
+                // It is a mutex by now, made by either.
                 let mutex = block(round).mutex();
                 assert_eq!(mutex.attach(), Ok(()));
                 take(mutex);

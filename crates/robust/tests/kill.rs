@@ -1,4 +1,4 @@
-//! Processes that share a mutex are killed at any moment, a thousand times. Nobody who is left waits
+//! Processes that share a mutex are killed at any moment, a thousand times. No process that is left waits
 //! for more than a second, every death of an owner is reported, and the data is broken only where a
 //! death was.
 //!
@@ -43,7 +43,7 @@ struct Shared {
     is_lost: [AtomicU32; 2],
     /// Per slot: it waits for the mutex, or is about to.
     waits: [AtomicU32; WORKERS],
-    /// When anybody was inside last, and the longest time between two, in nanoseconds.
+    /// When an owner was inside last, and the longest time between two, in nanoseconds.
     last: AtomicU64,
     longest: AtomicU64,
     /// How many of these were longer than a second.
@@ -175,12 +175,12 @@ impl Worker<'_> {
         match mutex.acquire(timeout) {
             Ok(Ownership::Clean) => {
                 let other = shared.inside[number].load(Relaxed);
-                assert_eq!(other, 0, "another is inside, or has died and nobody says so");
+                assert_eq!(other, 0, "another is inside, or has died, and the next is not told");
                 if shared.is_lost[number].load(Relaxed) == 1 {
                     data.repair();
                     shared.is_lost[number].store(0, Relaxed);
                 }
-                assert!(data.is_whole(), "the data is broken and nobody says so");
+                assert!(data.is_whole(), "the data is broken, and the next is not told");
                 self.enter(number);
             }
             Ok(Ownership::OwnerDied) => {
@@ -365,7 +365,7 @@ impl<'a> Campaign<'a> {
                 return slot;
             }
         }
-        // Nobody waits, for once.
+        // There is no waiter, for once.
         first
     }
 
@@ -444,7 +444,11 @@ impl<'a> Campaign<'a> {
             for number in 0..2 {
                 if fate & inside(number) != 0 {
                     assert_ne!(fate & CONDEMNED, 0, "life {life} has ended while it was inside");
-                    assert_ne!(fate & reported(number), 0, "nobody was told that life {life} died");
+                    assert_ne!(
+                        fate & reported(number),
+                        0,
+                        "no owner was told that life {life} died"
+                    );
                 }
             }
         }

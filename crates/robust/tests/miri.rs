@@ -63,7 +63,7 @@ impl Common {
     }
 }
 
-// SAFETY: the bytes do not move, live as long as any clone, and nobody else has their address.
+// SAFETY: the bytes do not move, live as long as any clone, and no other code has their address.
 unsafe impl Memory for Common {
     fn bytes(&self) -> NonNull<[u8]> {
         NonNull::new(self.0.0.get()).expect("not null")

@@ -1,4 +1,4 @@
-//! What nobody should do: write to the bytes, release what another holds, count on a fork.
+//! What no user should do: write to the bytes, release what another holds, count on a fork.
 #![cfg(all(
     target_os = "linux",
     target_pointer_width = "64",

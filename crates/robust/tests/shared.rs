@@ -37,7 +37,7 @@ fn guards_deref_to_the_data() {
     let shared = shared();
     let mut guard = match shared.acquire(TRY).unwrap() {
         SharedAcquired::Clean(guard) => guard,
-        SharedAcquired::OwnerDied(_) => panic!("nobody has died"),
+        SharedAcquired::OwnerDied(_) => panic!("no owner has died"),
     };
     assert_eq!(*guard, [1, 2]);
     guard[1] = 3;
@@ -178,7 +178,7 @@ mod in_a_segment {
                 let (shared, ours) = Shared::open(part, 1, value, NEVER).unwrap();
                 *count.acquire(NEVER).unwrap().repaired(|_| ()) += u64::from(ours);
                 let data = *shared.acquire(NEVER).unwrap().repaired(|_| ());
-                assert_eq!(data[0] + 1, data[1], "whoever attaches sees a whole value");
+                assert_eq!(data[0] + 1, data[1], "a process that attaches sees a whole value");
             });
             assert_eq!(*count.acquire(TRY).unwrap().repaired(|_| ()), 1);
         }
@@ -225,7 +225,7 @@ mod in_a_segment {
     #[test]
     fn names_are_found_and_taken_away() {
         let name = format!("/pysync-robust-test-{}", std::process::id());
-        // SAFETY: nobody else knows the name.
+        // SAFETY: no other process knows the name.
         unsafe {
             assert_eq!(Segment::open(&name).map(drop), Err(Error::Os(libc::ENOENT)));
             let ours = Segment::create(&name, 4096).unwrap();

@@ -247,7 +247,7 @@ fn a_thread_is_detached_while_it_sleeps_and_attached_when_it_takes_the_mutex() {
         assert_eq!(mutex.acquire_in::<Native>(Timeout::Try, DETACH), Err(Error::Busy));
         let soon = Timeout::After(Duration::from_millis(3));
         assert_eq!(mutex.acquire_in::<Native>(soon, NONE), Err(Error::TimedOut));
-        assert_eq!(HOOKED.get(), [0; 2], "nobody has asked for it");
+        assert_eq!(HOOKED.get(), [0; 2], "it was not asked for");
         assert_eq!(mutex.acquire_in::<Native>(soon, DETACH), Err(Error::TimedOut));
         let [detached, attached] = HOOKED.get();
         assert!(detached > 0 && detached == attached && ATTACHED.get());

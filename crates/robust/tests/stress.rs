@@ -47,7 +47,7 @@ impl Guarded {
     fn new(kind: Kind) -> Self {
         // Never freed: what a thread holds when it dies must be there.
         let block = Box::leak(Box::new(Block(UnsafeCell::new([0; SIZE]))));
-        // SAFETY: leaked, aligned, and nobody else's.
+        // SAFETY: leaked, aligned, and of this test alone.
         let mutex = unsafe { RawMutex::at(block.0.get().cast()) }.unwrap();
         mutex.initialize(kind).unwrap();
         Self { mutex, data: UnsafeCell::new([0; 2]) }

@@ -19,7 +19,7 @@ mod watchdog;
 
 use std::thread;
 
-pub use allocator::{CountingAllocator, allocations};
+pub use allocator::{Asked, CountingAllocator, allocations, asked, measured};
 #[cfg(unix)]
 pub use fork::{child_succeeds, fork};
 pub use misuse::{aborts_with, hush_panics, panics_with};

@@ -10,7 +10,8 @@ use super::locks::{Rayon, Std};
 use super::program::{Program, Size};
 use super::programs::fibonacci;
 use super::tasks::Tokio;
-use super::{Run, processor_time, rate};
+use super::{Run, rate};
+use crate::harness::processor_time;
 use crate::runner::{Entrant, Pass, Sample};
 
 /// The peers that have such a form of the program.

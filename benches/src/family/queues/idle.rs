@@ -15,11 +15,11 @@ pub(super) fn plan(full: bool) -> Option<Plan> {
 
 #[cfg(unix)]
 mod unix {
-    use std::mem::MaybeUninit;
     use std::thread;
     use std::time::{Duration, Instant};
 
     use crate::family::queues::ends::{Contender, HOUR, Receiver, entrants};
+    use crate::harness::processor_time;
     use crate::runner::{Job, Pass, Plan, Sample};
 
     const RECEIVERS: usize = 8;
@@ -52,20 +52,6 @@ mod unix {
         }
     }
 
-    /// The processor time of this process.
-    fn spent() -> Duration {
-        let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: writes to a local, which zeroes are valid for in any case.
-        let usage = unsafe {
-            libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-            usage.assume_init()
-        };
-        let time = |time: libc::timeval| {
-            Duration::from_secs(time.tv_sec as u64) + Duration::from_micros(time.tv_usec as u64)
-        };
-        time(usage.ru_utime) + time(usage.ru_stime)
-    }
-
     fn measure<C: Contender>(tags: usize, (timeout, watched): Case, pass: Pass) -> Sample {
         // Tests of this program have windows of less than a millisecond.
         let [settled, watched] = if pass.window < Duration::from_millis(1) {
@@ -80,9 +66,9 @@ mod unix {
                 scope.spawn(move || receiver.receive(timeout));
             }
             thread::sleep(settled);
-            let (before, started) = (spent(), Instant::now());
+            let (before, started) = (processor_time(), Instant::now());
             thread::sleep(watched);
-            let share = (spent() - before).div_duration_f64(started.elapsed());
+            let share = (processor_time() - before).div_duration_f64(started.elapsed());
             // Closes the queues.
             drop(sender);
             Sample::new(share * 100.0)

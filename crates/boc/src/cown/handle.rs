@@ -14,6 +14,7 @@ use super::header::{Header, Vtable};
 use super::held::Held;
 use super::word::Word;
 use crate::Lane;
+use crate::scheduler::lane;
 
 /// A head with the value behind it.
 #[repr(C)]
@@ -66,12 +67,12 @@ struct PlaceOnLane<T> {
 }
 
 /// A reference to the inside of a lane, which keeps that.
-struct Reference(NonNull<crate::lane::Shared>);
+struct Reference(NonNull<lane::Shared>);
 
 impl Drop for Reference {
     fn drop(&mut self) {
         // SAFETY: this one.
-        unsafe { crate::lane::Shared::release(self.0) };
+        unsafe { lane::Shared::release(self.0) };
     }
 }
 
@@ -106,7 +107,7 @@ impl<T: 'static> PlaceOnLane<T> {
         drop_value(&place.value);
     }
 
-    unsafe fn lane(header: NonNull<Header>) -> *const crate::lane::Shared {
+    unsafe fn lane(header: NonNull<Header>) -> *const lane::Shared {
         // SAFETY: a handle keeps the cown.
         unsafe { header.cast::<Self>().as_ref() }.lane.0.as_ptr()
     }
@@ -142,8 +143,19 @@ pub(crate) fn drop_value<T>(value: &Value<T>) {
 /// ```
 pub struct Cown<T> {
     header: NonNull<Header>,
-    value: PhantomData<T>,
+    /// A handle writes to the value of all handles. So a cown of a longer lifetime is none of a shorter one.
+    value: PhantomData<*mut T>,
 }
+
+/// A value that lives as long as the program must not be replaced by one that does not:
+///
+/// ```compile_fail
+/// fn shorten<'a>(cown: pysync_boc::Cown<&'static str>) -> pysync_boc::Cown<&'a str> {
+///     cown
+/// }
+/// ```
+#[cfg(doctest)]
+struct IsInvariant;
 
 // SAFETY: the value is handed from thread to thread by those that hold the cown. Only readers share it,
 // and `read` asks for `Sync`.
@@ -179,7 +191,7 @@ impl<T: Send + 'static> Cown<T> {
     pub fn on(lane: &Lane, value: T) -> Self {
         let value = Value::new(&PlaceOnLane::<T>::VTABLE, Word::new(), 1, MaybeUninit::new(value));
         // SAFETY: the lane is borrowed.
-        unsafe { crate::lane::Shared::retain(lane.shared()) };
+        unsafe { lane::Shared::retain(lane.shared()) };
         let place = Box::new(PlaceOnLane { value, lane: Reference(lane.shared()) });
         // SAFETY: a box is not null, and this is the one handle.
         unsafe { Self::from_raw(NonNull::new_unchecked(Box::into_raw(place)).cast()) }

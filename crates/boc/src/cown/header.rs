@@ -12,6 +12,7 @@ use pysync_platform::primitive::atomic::{
 use super::slot::{Grants, Request, Slot};
 use super::word::{Mode, State, Word};
 use crate::behaviour::OutcomeVtable;
+use crate::scheduler::lane;
 
 /// The head of a cown.
 #[repr(C)]
@@ -39,7 +40,7 @@ pub(crate) struct Vtable {
     /// Whether that runs code of a user's.
     pub(crate) needs_drop: bool,
     /// The lane to which the cown belongs.
-    pub(crate) lane: Option<unsafe fn(NonNull<Header>) -> *const crate::lane::Shared>,
+    pub(crate) lane: Option<unsafe fn(NonNull<Header>) -> *const lane::Shared>,
     /// The cown is an outcome.
     pub(crate) outcome: Option<OutcomeVtable>,
 }

@@ -12,7 +12,7 @@ use super::header::{Row, enqueue, withdraw};
 use super::slot::{Blocked, Grants, Slot};
 use super::uses::Use;
 use super::word::Mode;
-use crate::current::is_inside_body;
+use crate::scheduler::current::is_inside_body;
 
 /// Acquires cowns for the calling thread, all together, behind all that is queued for them. The caller
 /// keeps a handle of each.

@@ -12,8 +12,8 @@ use pysync_platform::primitive::atomic::{
 use super::header::Header;
 use super::word::Mode;
 use crate::behaviour::Head;
-use crate::ready::ReadyList;
-use crate::submit::submit;
+use crate::scheduler::ready::ReadyList;
+use crate::scheduler::submit::submit;
 
 /// What waits for cowns, and for how many of them still.
 pub(crate) struct Request {

@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 
 use super::header::Header;
 use super::word::Mode;
+use crate::scheduler::lane;
 
 /// Whether a cown may be named twice.
 pub(crate) enum Aliases<'a> {
@@ -39,7 +40,7 @@ pub(crate) struct Uses {
     /// All of them, once there are more.
     many: Vec<Use>,
     argument: u32,
-    lane: *const crate::lane::Shared,
+    lane: *const lane::Shared,
 }
 
 impl Uses {
@@ -87,7 +88,7 @@ impl Uses {
     }
 
     #[cold]
-    fn go_to(&mut self, lane: *const crate::lane::Shared) {
+    fn go_to(&mut self, lane: *const lane::Shared) {
         assert!(
             self.lane.is_null() || self.lane == lane,
             "the cowns of a behaviour belong to two lanes"
@@ -103,7 +104,7 @@ impl Uses {
 
     /// The lane on which a behaviour over these is to run, or null.
     #[inline]
-    pub(crate) fn lane(&self) -> *const crate::lane::Shared {
+    pub(crate) fn lane(&self) -> *const lane::Shared {
         self.lane
     }
 

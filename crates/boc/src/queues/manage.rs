@@ -172,10 +172,11 @@ impl<M: Send> Queues<M> {
 
     /// Where a tag is that has been used before.
     fn existing(&self, asked: Asked<'_>) -> Option<Place<'_, M>> {
-        match asked {
+        let found = match asked {
             Asked::Tag(tag) => self.place_of(tag),
-            Asked::Name(name) => self.names.find(name).map(|found| self.place_at(found)),
-        }
+            Asked::Name(name) => self.names.find(name),
+        };
+        found.map(|found| self.place_at(found))
     }
 }
 

@@ -66,8 +66,8 @@ pub struct Received<M> {
 /// |---|---|
 /// | order | first in, first out, for each tag; between tags as the receiver asks |
 /// | delivery | each message goes to one receiver, or to one thread that drains or discards it |
-/// | waiting | a receiver is parked once, whatever number of tags it waits for, and woken by the message for it |
-/// | no lost wake | a receiver that leaves, by its deadline say, wakes the next if its message is still there |
+/// | waiting | a receiver is parked once, for all its tags, and woken by a message for it |
+/// | no lost wake | a receiver that leaves with another message wakes the next for the one it was woken for |
 /// | preemption | a thread that is preempted while it sends or receives makes no other thread spin |
 ///
 /// **Blocking**: a thread that waits looks for some microseconds, and then sleeps. What a call may wait for
@@ -139,20 +139,26 @@ impl<M: Send> Queues<M> {
     }
 
     /// Where a queue is that a caller asks for.
-    // Always inlined, as it is known there whether a tag or a name is asked for.
     #[inline(always)]
     fn place(&self, asked: Asked<'_>) -> Result<Place<'_, M>, NoPlace> {
+        self.slot_of(asked).map(|found| self.place_at(found))
+    }
+
+    /// The slot of a queue that a caller asks for, and how often the names had been set.
+    // Always inlined, as it is known there whether a tag or a name is asked for.
+    #[inline(always)]
+    fn slot_of(&self, asked: Asked<'_>) -> Result<names::Found, NoPlace> {
         match asked {
             Asked::Tag(tag) => self.place_of(tag).ok_or(NoPlace::Stale),
-            Asked::Name(name) => Ok(self.place_at(self.names.find_or_claim(name)?)),
+            Asked::Name(name) => Ok(self.names.find_or_claim(name)?),
         }
     }
 
-    /// Where a tag is, if it is not stale.
+    /// The same for a tag, if it is not stale.
     #[inline]
-    fn place_of(&self, tag: Tag) -> Option<Place<'_, M>> {
+    fn place_of(&self, tag: Tag) -> Option<names::Found> {
         let is_ours = tag.queues() == self.id && self.names.are_of(tag.generation());
-        is_ours.then(|| self.place_at((tag.slot(), tag.generation())))
+        is_ours.then(|| (tag.slot(), tag.generation()))
     }
 
     #[inline]

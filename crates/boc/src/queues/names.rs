@@ -189,8 +189,8 @@ impl Names {
         // At least a half of the places are free. While the names are being set, what a look finds is
         // worth nothing, and it ends nevertheless.
         for step in 0..self.index.len() {
-            // Ordering: Relaxed. If the slot has its name not yet, or no more, the name is looked up again with
-            // the mutex locked.
+            // Ordering: Relaxed. If the slot has its name not yet, or no more, the name is looked up again
+            // with the mutex locked.
             let place = self.place_in_index(hash, step).load(Relaxed);
             let slot = usize::from(place).checked_sub(1)?;
             if self.slots[slot].is(name, hash) {

@@ -39,7 +39,7 @@ enum Found<M> {
 }
 
 primitive::thread_local! {
-    static TURN: Cell<usize> = Cell::new(0)
+    static TURN: Cell<u32> = Cell::new(0)
 }
 
 impl<M: Send> Queues<M> {
@@ -325,6 +325,7 @@ impl<M: Send> Queues<M> {
     }
 
     /// Looks at all tags, from the one at `first` on.
+    #[inline]
     fn look(&self, from: &impl Tags, places: &Places, first: usize) -> Found<M> {
         let mut index = first;
         for _ in 0..places.count {
@@ -350,19 +351,20 @@ impl<M: Send> Queues<M> {
     }
 
     /// Looks all tags up.
+    #[inline]
     fn places(&self, from: &impl Tags) -> Result<Places, ReceiveError> {
         let count = from.count();
         'again: loop {
             let mut places = Places { generation: 0, count, slots: [0; REMEMBERED] };
             for index in 0..count {
-                let place = self.place(from.at(index))?;
+                let (slot, generation) = self.slot_of(from.at(index))?;
                 if index == 0 {
-                    places.generation = place.generation;
-                } else if places.generation != place.generation {
+                    places.generation = generation;
+                } else if places.generation != generation {
                     continue 'again;
                 }
-                if let Some(slot) = places.slots.get_mut(index) {
-                    *slot = place.slot as u16;
+                if let Some(place) = places.slots.get_mut(index) {
+                    *place = slot as u16;
                 }
             }
             return Ok(places);
@@ -375,8 +377,8 @@ impl<M: Send> Queues<M> {
         if let Some(&slot) = places.slots.get(index) {
             return Some(slot.into());
         }
-        let place = self.place(from.at(index)).ok()?;
-        (place.generation == places.generation).then_some(place.slot)
+        let (slot, generation) = self.slot_of(from.at(index)).ok()?;
+        (generation == places.generation).then_some(slot)
     }
 
     /// The slots of all tags; `None` if the names have been set meanwhile.
@@ -395,11 +397,13 @@ impl Places {
         if order == Order::AsGiven || self.count == 1 {
             return 0;
         }
-        let is_it = |slot: usize| {
-            self.slots[..self.count.min(REMEMBERED)].iter().position(|&s| usize::from(s) == slot)
-        };
-        woken_for.and_then(is_it).unwrap_or_else(|| {
-            TURN.with(|turn| turn.replace(turn.get().wrapping_add(1))) % self.count
+        let remembered = &self.slots[..self.count.min(REMEMBERED)];
+        let index =
+            woken_for.and_then(|slot| remembered.iter().position(|&it| usize::from(it) == slot));
+        index.unwrap_or_else(|| {
+            // By steps of the golden ratio, all tags come first equally often, and no division is needed.
+            let turn = TURN.with(|turn| turn.replace(turn.get().wrapping_add(0x9E37_79B9)));
+            ((u64::from(turn) * self.count as u64) >> 32) as usize
         })
     }
 }

@@ -9,6 +9,7 @@ use pysync_platform::primitive::plain;
 
 use super::cells::{Cell, Cells, Memory};
 use super::word::{AtomicWord, CLOSED, POSITION, Shape, Word};
+use crate::padded::Padded;
 
 /// The queue of one tag.
 ///
@@ -62,19 +63,6 @@ pub(super) fn receivers(parked: usize) -> usize {
 /// How many senders are parked.
 pub(super) fn senders(parked: usize) -> usize {
     parked / SENDER
-}
-
-/// Alone on its cache line, and on the one that a processor fetches with it.
-#[repr(align(128))]
-pub(super) struct Padded<T>(T);
-
-impl<T> std::ops::Deref for Padded<T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        &self.0
-    }
 }
 
 /// Why a message has not been sent.
@@ -147,8 +135,8 @@ impl<M> Ring<M> {
     #[inline]
     pub(super) fn push(&self, term: Word, message: M) -> Result<(), (Refused, M)> {
         let (shape, cells) = (self.shape(), self.cells());
-        // Ordering: Acquire pairs with the Release in `reopen`, and with the fence before `close` if the names
-        // are being set. So a sender that fails finds the names changed too.
+        // Ordering: Acquire pairs with the Release in `reopen`, and with the fence before `close` if the
+        // names are being set. So a sender that fails finds the names changed too.
         let mut tail = self.tail.word.load(Acquire);
         let (cell, position) = loop {
             let Some(position) = position_in(tail, term) else {

@@ -79,6 +79,7 @@ impl<M: Send> Queues<M> {
     ///
     /// # Panics
     /// If a pending call panics. The message is dropped then.
+    #[inline]
     pub fn send_in<R: Runtime>(
         &self,
         to: impl AsTag,
@@ -86,31 +87,54 @@ impl<M: Send> Queues<M> {
         deadline: Deadline,
         flags: LockFlags,
     ) -> Result<(), SendTimedError<M>> {
+        match self.send_at_once(&to, message) {
+            Ok(()) => Ok(()),
+            Err((is_full, back)) => self.send_slow::<R>(&to, back, is_full, deadline, flags),
+        }
+    }
+
+    /// Sends, if that does not overtake a sender that waits. If it fails, it says whether it has found the
+    /// queue full.
+    #[inline]
+    fn send_at_once(&self, to: &impl AsTag, message: M) -> Result<(), (bool, M)> {
+        match self.place(to.asked()) {
+            // Ordering: Relaxed; a guess.
+            Ok(place) if senders(place.ring.parked.load(Relaxed)) == 0 => {
+                self.push(place, message).map_err(|(why, back)| (why == Refused::Full, back))
+            }
+            Ok(_) | Err(_) => Err((false, message)),
+        }
+    }
+
+    /// What follows upon an attempt that has failed.
+    #[cold]
+    fn send_slow<R: Runtime>(
+        &self,
+        to: &impl AsTag,
+        message: M,
+        mut has_looked: bool,
+        deadline: Deadline,
+        flags: LockFlags,
+    ) -> Result<(), SendTimedError<M>> {
         let mut message = message;
         let mut position = Position::Back;
-        // The deadline has passed, or it has been one attempt from the start.
-        let mut is_last = deadline == Deadline::NOW;
-        let mut has_looked = false;
+        let mut is_first = true;
+        // The deadline has passed, and this is the last attempt.
+        let mut is_last = deadline.has_passed();
         loop {
             let place = match self.place(to.asked()) {
                 Ok(place) => place,
                 Err(NoPlace::Stale) => return Err(SendTimedError::Stale(message)),
+                Err(NoPlace::NoTagLeft) if is_first => {
+                    return Err(SendTimedError::NoTagLeft(message));
+                }
                 // The name had a tag when the wait began.
-                Err(NoPlace::NoTagLeft) if has_looked => {
-                    return Err(SendTimedError::Stale(message));
-                }
-                Err(NoPlace::NoTagLeft) => return Err(SendTimedError::NoTagLeft(message)),
+                Err(NoPlace::NoTagLeft) => return Err(SendTimedError::Stale(message)),
             };
-            // A sender that comes does not overtake those that wait.
             // Ordering: Relaxed; a guess.
-            let queues_up = !is_last && !has_looked && senders(place.ring.parked.load(Relaxed)) > 0;
-            let is_first = !std::mem::replace(&mut has_looked, true);
-            if queues_up {
-                if deadline.has_passed() {
-                    is_last = true;
-                    continue;
-                }
-            } else {
+            let queues_up =
+                is_first && !has_looked && !is_last && senders(place.ring.parked.load(Relaxed)) > 0;
+            if !queues_up && !std::mem::take(&mut has_looked) {
                 match self.push(place, message) {
                     Ok(()) => return Ok(()),
                     Err((Refused::Full, back)) => message = back,
@@ -123,13 +147,15 @@ impl<M: Send> Queues<M> {
                         continue;
                     }
                 }
-                if is_first {
-                    place.ring.count_full();
-                }
-                if is_last || deadline.has_passed() {
-                    return Err(SendTimedError::Timeout(message));
-                }
-                let has_come = || place.ring.may_have_room(place.term());
+            }
+            if std::mem::take(&mut is_first) {
+                place.ring.count_full();
+            }
+            if is_last || (!queues_up && deadline.has_passed()) {
+                return Err(SendTimedError::Timeout(message));
+            }
+            let has_come = || place.ring.may_have_room(place.term());
+            if !queues_up {
                 match Self::spin::<R>(deadline, flags, has_come) {
                     Ok(true) => continue,
                     Ok(false) => {}

@@ -224,7 +224,7 @@ fn senders_that_wait_for_room_are_woken_one_by_one() {
     fn send_as_well(s: &Shared) {
         s.queues.send_timed(s.a, 3, None).unwrap();
     }
-    let model = Explore::new("2 senders wait for room").preemptions(1);
+    let model = Explore::new("2 senders wait for room").preemptions(0);
     model.run(full, [send_too, send_as_well, receive_two], |s| {
         assert_eq!(sorted(s.all()), 123);
         s.is_over();

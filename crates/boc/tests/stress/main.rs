@@ -1,9 +1,9 @@
 //! Everything at once, for as long as `PYSYNC_STRESS_SECONDS` says. The sanitizers run this.
 #![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
-#[path = "../behaviours_common/mod.rs"]
+#[path = "../behaviours/common.rs"]
 mod behaviours_common;
-#[path = "../queues_common/mod.rs"]
+#[path = "../queues/common.rs"]
 mod queues_common;
 
 mod behaviours;

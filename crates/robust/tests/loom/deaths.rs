@@ -81,7 +81,7 @@ fn deaths_while_giving_up() {
                 assert_eq!(s.block.give_up(), Ok(()));
                 s.made.fetch_add(1, Relaxed);
             }
-            Ok(Ownership::Clean) => unreachable!("nobody has repaired it"),
+            Ok(Ownership::Clean) => unreachable!("no owner has repaired it"),
             Err(error) => assert_eq!(error, Error::NotRecoverable),
         }
     }

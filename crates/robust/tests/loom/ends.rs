@@ -1,5 +1,5 @@
-//! What ends a mutex for all: to destroy it, and to give up data that its dead owner has left. Nobody
-//! that waits is forgotten, and nobody gets in any more.
+//! What ends a mutex for all: to destroy it, and to give up data that its dead owner has left. No
+//! waiter is forgotten, and no thread gets in any more.
 
 use super::*;
 

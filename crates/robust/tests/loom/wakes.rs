@@ -1,4 +1,4 @@
-//! No wake is lost while nobody dies, and what an owner has done is seen by the next.
+//! No wake is lost while no thread dies, and what an owner has done is seen by the next.
 
 use pysync_testing::model::Unlock;
 
@@ -51,7 +51,7 @@ fn wakes_three_threads() {
     });
 }
 
-/// The one that was woken takes the mutex as if nobody slept, and another sleeps.
+/// The one that was woken takes the mutex as if no waiter slept, and another sleeps.
 #[test]
 fn wakes_who_has_slept_says_again_that_others_may() {
     check("2 enter, enter twice", Shared::plain, [enter, enter, enter_twice], is_free);

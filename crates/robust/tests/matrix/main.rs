@@ -67,11 +67,11 @@ fn every_state() -> impl Iterator<Item = Model> {
             .map(|header| Model { header, ..m })
             .into()
     });
-    let claims = [Claim::Nobody, Claim::Alive, Claim::Dead, Claim::Elsewhere];
+    let claims = [Claim::None, Claim::Alive, Claim::Dead, Claim::Elsewhere];
     vary(&|m| claims.map(|claim| Model { claim, ..m }).into());
     vary(&|m| KINDS.map(|kind| Model { kind, ..m }).into());
     vary(&|m| {
-        let holder = |levels| if levels == 0 { Holder::Nobody } else { Holder::Thread(0) };
+        let holder = |levels| if levels == 0 { Holder::None } else { Holder::Thread(0) };
         [0, 1, 2].map(|levels| Model { levels, holder: holder(levels), ..m }).into()
     });
     vary(&|m| [false, true].map(|inconsistent| Model { inconsistent, ..m }).into());
@@ -172,7 +172,7 @@ fn build(model: &Model, owner: &Actor, claims: &Claims) -> Bytes {
         bytes.seal();
     }
     match model.claim {
-        Claim::Nobody => {}
+        Claim::None => {}
         Claim::Alive => bytes.u64(CLAIM).store(claims.alive.claim(), SeqCst),
         Claim::Dead => bytes.u64(CLAIM).store(claims.dead.claim(), SeqCst),
         Claim::Elsewhere => bytes.u64(CLAIM).store(claims.elsewhere, SeqCst),
@@ -181,7 +181,7 @@ fn build(model: &Model, owner: &Actor, claims: &Claims) -> Bytes {
 }
 
 /// Looks whether the mutex is what `model` says: at its state, by an attempt to acquire it, and by
-/// releases of whoever holds it.
+/// releases of its holder.
 fn probe(mut model: Model, mutex: RawMutex, actors: &[&Actor]) {
     // SAFETY: only asks.
     let me = unsafe { libc::gettid() } as u32;
@@ -229,7 +229,7 @@ fn every_call_in_every_state_by_everyone_does_what_the_model_says() {
         states += 1;
         for who in [Who::Owner, Who::Other, Who::Heir] {
             if state.levels == 0 && who != Who::Other {
-                leave_out("a mutex that nobody holds has no owner, living or dead", calls.len());
+                leave_out("a mutex without a holder has no owner, living or dead", calls.len());
                 continue;
             }
             for call_ in calls.iter().copied() {

@@ -35,7 +35,7 @@ pub(crate) enum Header {
 /// Who says that it is initialising the mutex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
-    Nobody,
+    None,
     Alive,
     /// It was killed, and its parent has not looked after it.
     Dead,
@@ -45,10 +45,10 @@ pub(crate) enum Claim {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    Nobody,
+    None,
     /// By its id.
     Thread(u32),
-    /// Nobody has acquired the mutex since it died.
+    /// It has died, and no thread has acquired the mutex since.
     Dead,
 }
 
@@ -91,9 +91,9 @@ impl Model {
     pub(crate) const ZEROES: Self = Self {
         phase: Phase::Zeroes,
         header: Header::Ours,
-        claim: Claim::Nobody,
+        claim: Claim::None,
         kind: Kind::Plain,
-        holder: Holder::Nobody,
+        holder: Holder::None,
         levels: 0,
         inconsistent: false,
     };
@@ -131,7 +131,7 @@ impl Model {
     pub(crate) fn header(&self) -> Result<(), Error> {
         match (self.phase, self.header) {
             (Phase::Zeroes | Phase::Garbage, _) | (_, Header::OtherBoot) => Err(match self.claim {
-                Claim::Nobody | Claim::Dead => Error::Uninitialized,
+                Claim::None | Claim::Dead => Error::Uninitialized,
                 Claim::Alive => Error::Initializing,
                 Claim::Elsewhere => Error::Namespace,
             }),
@@ -159,7 +159,7 @@ impl Model {
 
     pub(crate) fn look(&self) -> Result<State, Error> {
         match (self.header(), self.holder) {
-            (Ok(()), Holder::Nobody) => Ok(State::Free),
+            (Ok(()), Holder::None) => Ok(State::Free),
             (Ok(()), Holder::Dead) => Ok(State::OwnerDied),
             (Ok(()), Holder::Thread(owner)) => {
                 Ok(State::Held { owner, inconsistent: self.inconsistent })
@@ -175,8 +175,8 @@ impl Model {
     pub(crate) fn initialize(&mut self, kind: Kind) -> Result<(), Error> {
         match self.header() {
             Ok(()) => return Err(Error::AlreadyInitialized),
-            Err(Error::Uninitialized) => self.claim = Claim::Nobody,
-            // What is lost or destroyed is revived by whoever locks it, whatever a claim says.
+            Err(Error::Uninitialized) => self.claim = Claim::None,
+            // What is lost or destroyed is revived by the thread that locks it, whatever a claim says.
             Err(Error::NotRecoverable | Error::Destroyed) => self.is_not_held()?,
             Err(error) => return Err(error),
         }
@@ -191,7 +191,7 @@ impl Model {
     pub(crate) fn acquire(&mut self, me: u32) -> Result<Ownership, Error> {
         self.word()?;
         match self.holder {
-            Holder::Nobody | Holder::Dead => {
+            Holder::None | Holder::Dead => {
                 self.inconsistent |= self.holder == Holder::Dead;
                 self.holder = Holder::Thread(me);
             }
@@ -215,7 +215,7 @@ impl Model {
     pub(crate) fn release(&mut self) -> Answer {
         self.levels -= 1;
         if self.levels == 0 {
-            self.holder = Holder::Nobody;
+            self.holder = Holder::None;
         }
         Answer::Done
     }
@@ -241,7 +241,7 @@ impl Model {
             Err(error) => return Err(error),
         }
         self.phase = Phase::Retired;
-        (self.holder, self.inconsistent) = (Holder::Nobody, false);
+        (self.holder, self.inconsistent) = (Holder::None, false);
         Ok(())
     }
 

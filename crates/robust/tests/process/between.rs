@@ -1,5 +1,6 @@
 //! The test acts between any two instructions of a child, which has to end well.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering::SeqCst;
 
 use pysync_robust::{Error, Kind, Ownership, SIZE, Timeout};
@@ -12,19 +13,31 @@ use crate::waiter::Sleep;
 /// Says to a child that the test has got in, so that the child must not.
 const INTRUDER: usize = 100;
 
-/// The test acts after every single instruction of a child that nobody kills. The child has to end
-/// well. Returns how many instructions there were.
+/// How often a sweep stops at the same instruction. A loop, as that over the text of a file in /proc, does
+/// in each turn what it does in the first ones.
+const VISITS: usize = 4;
+
+/// The test acts after each instruction of a child that is not killed, in a loop in its first turns and
+/// around each change of the bytes. The child has to end well. Returns how often it acted.
 fn interleave(region: &Region, mut act: impl FnMut(&mut Run)) -> usize {
     let memory = memory_for_two();
     assert!(memory.is_sound());
     let survey = Run::new(region, &memory, None).survey();
     let every = if cfg!(debug_assertions) { DEBUG_STRIDE } else { 1 };
-    let mut ended = 0;
-    for &place in survey.places.iter().step_by(every) {
+    let around: HashSet<_> = survey.changes.iter().flat_map(|&step| [step - 1, step]).collect();
+    let is_point = |&step: &usize| {
+        around.contains(&step) || step % every == 0 && survey.places[step].1 <= VISITS
+    };
+    let points: Vec<_> = (0..survey.places.len()).filter(is_point).collect();
+    let (mut acted, mut ended) = (0, 0);
+    for &point in &points {
         let mut run = Run::new(region, &memory, None);
         run.skip(survey.skipped);
-        match run.go_to(place) {
-            At::Stopped => act(&mut run),
+        match run.go_to(survey.places[point]) {
+            At::Stopped => {
+                act(&mut run);
+                acted += 1;
+            }
             // What it reads in /proc is longer at times.
             At::Ended(status) => {
                 assert_eq!(status, Status::Exited(0));
@@ -37,11 +50,11 @@ fn interleave(region: &Region, mut act: impl FnMut(&mut Run)) -> usize {
         }
         assert!(memory.is_sound());
     }
-    assert!(ended <= survey.places.len() / every / 10, "{ended} ended before");
-    survey.places.len()
+    assert!(ended <= points.len() / 10, "{ended} ended before");
+    acted
 }
 
-/// Acquires without a wait, if nobody has got in before.
+/// Acquires without a wait, if the test has not got in before.
 fn try_to_acquire(memory: &Memory) {
     match memory.mutex().acquire(Timeout::Try) {
         Ok(_) => {
@@ -56,7 +69,7 @@ fn try_to_acquire(memory: &Memory) {
     }
 }
 
-/// Only one is inside, and nobody sleeps for ever.
+/// Only one is inside, and no waiter sleeps for ever.
 #[test]
 fn acquired_between_any_two_instructions() {
     let _watchdog = patience();
@@ -72,7 +85,7 @@ fn acquired_between_any_two_instructions() {
             release(memory);
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     };
     let (mut got_in, mut slept) = (0, 0);
     let steps = interleave(&region, |run| {
@@ -99,7 +112,7 @@ fn acquired_between_any_two_instructions() {
         assert_eq!(ended, Status::Exited(0));
         run.let_go();
     });
-    println!("{steps} instructions, got in at {got_in}, had the other sleep at {slept}");
+    println!("at {steps} instructions, got in at {got_in}, had the other sleep at {slept}");
     assert!(slept > 0 && got_in > slept && got_in < steps);
 }
 
@@ -113,7 +126,7 @@ fn destroyed_between_any_two_instructions() {
         before: nothing,
         body: try_to_acquire,
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     };
     let mut destroyed = 0;
     let steps = interleave(&region, |run| {
@@ -128,7 +141,7 @@ fn destroyed_between_any_two_instructions() {
         }
         assert_eq!(run.child.finish(|_| ()), Status::Exited(0));
     });
-    println!("{steps} instructions, destroyed at {destroyed}");
+    println!("at {steps} instructions, destroyed at {destroyed}");
     assert!(destroyed > 0 && destroyed < steps);
 }
 
@@ -150,7 +163,7 @@ fn given_up_between_any_two_instructions() {
         run.memory.cell(INTRUDER).store(1, SeqCst);
         assert_eq!(run.child.finish(|_| ()), Status::Exited(0));
     });
-    println!("{steps} instructions, given up at each");
+    println!("at {steps} instructions, given up at each");
 }
 
 /// Who has acquired it does not lose it.
@@ -166,7 +179,7 @@ fn acquired_between_any_two_instructions_of_destroy() {
             Err(error) => assert_eq!(error, Error::Busy),
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     };
     let mut got_in = 0;
     let steps = interleave(&region, |run| {
@@ -182,7 +195,7 @@ fn acquired_between_any_two_instructions_of_destroy() {
         assert_eq!(run.child.finish(|_| ()), Status::Exited(0));
         run.let_go();
     });
-    println!("{steps} instructions, got in at {got_in}");
+    println!("at {steps} instructions, got in at {got_in}");
     assert!(got_in > 0 && got_in < steps);
 }
 
@@ -198,7 +211,7 @@ fn initialized_in_between(name: &'static str, block: [u8; SIZE]) {
             Err(error) => assert!([Error::AlreadyInitialized, Error::Busy].contains(&error)),
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     };
     let mut got_in = 0;
     let steps = interleave(&region, |run| {
@@ -214,7 +227,7 @@ fn initialized_in_between(name: &'static str, block: [u8; SIZE]) {
         assert_eq!(run.child.finish(|_| ()), Status::Exited(0));
         assert_eq!(run.memory.mutex().attach(), Ok(()));
     });
-    println!("{name}: {steps} instructions, got in at {got_in}");
+    println!("{name}: at {steps} instructions, got in at {got_in}");
     assert!(got_in > 0 && got_in < steps);
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Memory {
     file: libc::c_int,
 }
 
-/// What the mutex guards: two words that are the same whenever nobody is inside.
+/// What the mutex guards: two words that are the same whenever no owner is inside.
 pub(crate) struct Data {
     pub(crate) a: AtomicU64,
     pub(crate) b: AtomicU64,
@@ -162,7 +162,7 @@ impl Memory {
         unsafe { self.bytes.cast::<[u8; SIZE]>().read_volatile() }
     }
 
-    /// Stores the bytes of a mutex, which nobody uses.
+    /// Stores the bytes of a mutex, which no thread uses.
     pub(crate) fn set_block(&self, bytes: &[u8; SIZE]) {
         // SAFETY: as above.
         unsafe { self.bytes.cast::<[u8; SIZE]>().write_volatile(*bytes) };
@@ -177,7 +177,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: by now nobody uses the mapping; the descriptor is ours.
+        // SAFETY: by now no thread uses the mapping; the descriptor is ours.
         unsafe {
             libc::munmap(self.bytes.cast(), BYTES);
             libc::close(self.file);

@@ -87,7 +87,7 @@ fn death_is_seen(memory: &Memory) {
     assert!(memory.is_sound());
 }
 
-/// Once with nobody waiting, once with one that sleeps, and once more in which it is left a zombie.
+/// Once without a waiter, once with one that sleeps, and once more in which it is left a zombie.
 #[track_caller]
 fn is_a_death(ends: fn(&Memory), status: Status) {
     let _watchdog = watchdog();
@@ -190,7 +190,7 @@ fn becomes_another_program() {
             Some(waits) => waits.succeeds(),
         }
         assert_eq!(cat.poll(), None, "the process lives");
-        // SAFETY: our own descriptors. It ends when nobody can write any more.
+        // SAFETY: our own descriptors. It ends when no process can write any more.
         unsafe { assert!(libc::close(pipe[0]) == 0 && libc::close(pipe[1]) == 0) };
         assert_eq!(cat.wait(), Status::Exited(0));
     }
@@ -341,7 +341,7 @@ fn stopped_is_not_dead() {
     assert!(memory.is_sound());
 }
 
-/// A waiter that is stopped while the mutex is released to it keeps nobody else from it.
+/// A waiter that is stopped while the mutex is released to it keeps no other waiter from it.
 #[test]
 fn stopped_waiter_is_overtaken() {
     let _watchdog = watchdog();

@@ -52,14 +52,14 @@ pub(crate) enum Points {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Other {
-    Nobody,
+    None,
     /// The test holds the mutex until the child sleeps.
     Holder,
     /// A process sleeps until it gets the mutex, from the child.
     Waiter,
     /// The test holds the mutex until both sleep, the child and then a process.
     HolderAndWaiter,
-    /// Nobody, and the child is the first in its process to lock any.
+    /// None, and the child is the first in its process to lock any.
     Stranger,
 }
 
@@ -67,7 +67,7 @@ pub(crate) enum Other {
 /// inlined. There a child is killed after each of so many, and around each change of the bytes.
 pub(crate) const DEBUG_STRIDE: usize = 7;
 
-/// What a region does if nobody is killed.
+/// What a region does if the child is not killed.
 #[derive(Default)]
 pub(crate) struct Survey {
     /// How many system calls there are before the sweep begins.
@@ -166,7 +166,7 @@ impl<'a> Run<'a> {
                     registers.r10 = 0;
                     self.child.set_registers(&registers);
                 }
-                // All that nobody else could see is skipped.
+                // All that no other process could see is skipped.
                 if survey.changes.is_empty() {
                     survey.skipped = survey.calls.len();
                     begins = places.len();

@@ -120,7 +120,7 @@ fn acquire_and_release() {
         before: nothing,
         body: acquire_use_release,
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -155,7 +155,7 @@ fn twice_recursively() {
             release(memory);
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -173,7 +173,7 @@ fn repair_after_a_death() {
             release(memory);
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -189,7 +189,7 @@ fn give_up_after_a_death() {
             give_up(memory);
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -214,7 +214,7 @@ fn acquire_what_is_lost() {
             initialize(memory);
         },
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -298,7 +298,7 @@ fn destroy() {
         before: nothing,
         body: is_destroyed,
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -311,7 +311,7 @@ fn destroy_after_a_death() {
         before: nothing,
         body: is_destroyed,
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -324,7 +324,7 @@ fn initialize_zeroes() {
         before: nothing,
         body: initialize,
         points: Points::Changes,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -337,7 +337,7 @@ fn initialize_garbage() {
         before: nothing,
         body: initialize,
         points: Points::Changes,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -365,7 +365,7 @@ fn initialize_what_another_began() {
             before: nothing,
             body: initialize,
             points: Points::Changes,
-            other: Other::Nobody,
+            other: Other::None,
         });
     }
 }
@@ -419,7 +419,7 @@ fn initialize_what_is_lost() {
         before: nothing,
         body: initialize,
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }
 
@@ -432,6 +432,6 @@ fn initialize_what_was_destroyed() {
         before: nothing,
         body: initialize,
         points: Points::All,
-        other: Other::Nobody,
+        other: Other::None,
     });
 }

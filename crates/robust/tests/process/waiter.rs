@@ -37,7 +37,7 @@ impl Sleep {
 /// A process that acquires the mutex each time that it is told to.
 pub(crate) struct Waiter {
     pub(crate) process: Child,
-    /// It was told to, and nobody has asked for the result.
+    /// It was told to, and the test has not asked for the result.
     pub(crate) is_waiting: bool,
     pub(crate) longest: Duration,
 }
@@ -100,7 +100,7 @@ impl Waiter {
         match memory.cell(RESULT).load(SeqCst) {
             CLEAN => Next::Acquires(Ownership::Clean),
             OWNER_DIED => Next::Acquires(Ownership::OwnerDied),
-            BROKEN => panic!("a waiter finds the data broken, and nobody has told it"),
+            BROKEN => panic!("a waiter finds the data broken, and was not told"),
             errno if errno == libc::ENOTRECOVERABLE as u32 => Next::Fails(Error::NotRecoverable),
             errno => panic!("a waiter fails with {errno}"),
         }

@@ -10,7 +10,7 @@ use crate::region::*;
 use crate::trace::Call;
 use crate::waiter::Waiter;
 
-/// The system calls of a region in which nobody is killed.
+/// The system calls of a region in which no process is killed.
 fn calls(block: [u8; SIZE], before: fn(&Memory), body: fn(&Memory), other: Other) -> Vec<Call> {
     let memory = memory_for_two();
     let mut waiter = (other == Other::Waiter).then(|| Waiter::new(&memory));
@@ -33,7 +33,7 @@ fn wakes_those_who_sleep() {
     let _watchdog = patience();
     let fresh = block(Kind::Plain, nothing);
     let dead = block(Kind::Plain, owner_dies);
-    assert_eq!(calls(fresh, nothing, acquire_use_release, Other::Nobody), [], "nobody sleeps");
+    assert_eq!(calls(fresh, nothing, acquire_use_release, Other::None), [], "there is no waiter");
     let all = i32::MAX as u32..=u32::MAX;
 
     let released = calls(fresh, acquire, release, Other::Waiter);
@@ -42,7 +42,7 @@ fn wakes_those_who_sleep() {
     let given_up = wakes(&calls(dead, acquire_after_death, give_up, Other::Waiter));
     assert!(all.contains(given_up.last().unwrap()), "all fail: {given_up:?}");
 
-    let destroyed = wakes(&calls(fresh, nothing, is_destroyed, Other::Nobody));
+    let destroyed = wakes(&calls(fresh, nothing, is_destroyed, Other::None));
     assert!(all.contains(destroyed.last().unwrap()), "all fail: {destroyed:?}");
 
     let waited = calls(fresh, nothing, acquire_use_release, Other::Holder);
@@ -56,7 +56,7 @@ fn wakes_those_who_sleep() {
         let after = Timeout::After(Duration::from_millis(1));
         assert_eq!(memory.mutex().acquire(after), Err(Error::TimedOut));
     };
-    let timed_out = calls(held, nothing, gives_up, Other::Nobody);
+    let timed_out = calls(held, nothing, gives_up, Other::None);
     assert!(timed_out[0].is_sleep());
     assert_eq!(wakes(&timed_out), [1], "it may have taken a wake that another needs");
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Who dies does not use the mutex: there is nobody to tell.
+/// The initialiser that dies does not use the mutex: there is no death to tell of.
 fn initialise(s: &Shared) {
     s.may_die(30, || match s.initialize(any_kind()) {
         Ok(()) => _ = s.made.fetch_add(1, Relaxed),

@@ -49,7 +49,7 @@ struct Shared {
     /// Where only the owner may be.
     section: Section,
     // No steps of the model. The owner stores to it.
-    /// An owner has died, and nobody has been told.
+    /// An owner has died, and no other has been told.
     untold: AtomicBool,
     /// How often the mutex was made where there was none.
     made: AtomicU32,
@@ -76,14 +76,14 @@ impl Shared {
         Ok(ownership)
     }
 
-    /// The caller is the owner. It is told of the death of an owner that nobody was told of, and of no
+    /// The caller is the owner. It is told of the death of an owner of which no other was told, and of no
     /// other.
     fn is_told(&self, ownership: Ownership) {
         let untold = self.untold.swap(false, Relaxed);
         assert_eq!(untold, ownership == Ownership::OwnerDied, "untold, or told twice");
     }
 
-    /// Makes it new: there is nobody to tell what came before.
+    /// Makes it new: what came before is told to none.
     fn initialize(&self, kind: Kind) -> Result<(), Error> {
         self.block.initialize_with(kind, || self.untold.store(false, Relaxed))
     }

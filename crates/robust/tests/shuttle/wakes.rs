@@ -1,4 +1,4 @@
-//! Nobody is forgotten while no waiter dies: sleeps have no bound here.
+//! No waiter is forgotten while none dies: sleeps have no bound here.
 
 use pysync_platform::{LockFlags, Native, PendingCallError};
 
