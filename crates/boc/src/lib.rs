@@ -58,8 +58,9 @@ mod scheduler;
 
 pub use behaviour::acquire::{HeldAll, acquire_all, acquire_all_timed};
 pub use behaviour::batch::Batch;
-pub use behaviour::cowns::{Cowns, Group, Read, read};
+pub use behaviour::cowns::{Cowns, Read, read};
 pub use behaviour::failed::Failed;
+pub use behaviour::group::{Group, ReadGroup};
 pub use behaviour::outcome::Outcome;
 pub use behaviour::when::{fire, when};
 pub use behaviour::when_any::{HeldSet, Use, when_any};

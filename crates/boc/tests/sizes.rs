@@ -28,7 +28,7 @@ fn handles_are_pointers() {
     assert_eq!(size_of::<Held<[u8; 100]>>(), word);
     assert_eq!(size_of::<Option<Held<u8>>>(), word);
     assert_eq!(size_of::<Outcome<[u8; 100]>>(), word);
-    assert_eq!(size_of::<Read<'_, u8>>(), word);
+    assert_eq!(size_of::<Read<&Cown<u8>>>(), word);
     assert_eq!((size_of::<Runtime>(), size_of::<Lane>()), (word, word));
     assert!(size_of::<Use<'_>>() <= 2 * word);
 }

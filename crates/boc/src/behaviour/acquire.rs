@@ -100,7 +100,7 @@ impl<C: Cowns> Drop for HeldAll<C> {
         Grants::handing_over(|grants| {
             for used in &self.cowns[..] {
                 // SAFETY: held in this mode, and kept by a handle.
-                unsafe { used.cown.as_ref().release(used.mode, grants) };
+                unsafe { used.cown.as_ref().release(used.mode(), grants) };
             }
         });
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::Location;
 use std::ptr::NonNull;
 
-use super::{Behaviour, Head};
+use super::{Behaviour, Head, trace};
 use crate::Outcome;
 
 use super::cowns::Cowns;
@@ -105,6 +105,9 @@ impl Batch {
             return;
         }
         let behaviours = std::mem::take(&mut self.behaviours);
+        for (task, row) in &behaviours {
+            trace::schedule(task.addr().get(), row.len);
+        }
         let mut slots: Vec<NonNull<Slot>> = behaviours
             .iter()
             // SAFETY: within the row.

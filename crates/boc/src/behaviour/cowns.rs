@@ -1,9 +1,8 @@
 //! What can be asked for together: cowns, readers, groups, and tuples and arrays of these.
 
-use std::marker::PhantomData;
-use std::ops::{Index, IndexMut};
 use std::ptr::NonNull;
 
+use super::group::{Group, ReadGroup};
 use crate::cown::{Header, Mode, Uses, Value};
 use crate::{Cown, Outcome};
 
@@ -14,8 +13,9 @@ use crate::{Cown, Outcome};
 /// |---|---|
 /// | `&Cown<T>`, or `Cown<T>` by value | `&mut T` |
 /// | `&Outcome<R>` | `&mut Result<R, Failed>` |
-/// | [`read`]`(&cown)` | `&T`, together with other readers |
 /// | `&[Cown<T>]`, `&Vec<Cown<T>>`, `Vec<Cown<T>>` | [`Group<T>`](crate::Group) |
+/// | [`read`]`(&cown)` | `&T`, together with other readers |
+/// | `read(&cowns[..])`, `read(&vec)` | [`ReadGroup<T>`](crate::ReadGroup), the same |
 /// | `()` | `()` |
 /// | a tuple of up to twelve of these, an array | a tuple, an array |
 ///
@@ -24,7 +24,8 @@ use crate::{Cown, Outcome};
 /// Sealed: no type outside of this crate can be one.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that a behaviour can have",
-    note = "give `&Cown<T>`, `read(&cown)`, `&Outcome<R>`, a slice of cowns, or a tuple of these"
+    note = "give `&Cown<T>`, `read(&cown)`, `&Outcome<R>`, a slice of cowns, or a tuple of these",
+    note = "what is read must be `Sync`"
 )]
 pub trait Cowns: Sized {
     /// What the body gets.
@@ -70,14 +71,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A cown of which a behaviour only reads: what [`read`] returns.
+/// Cowns of which a behaviour only reads: what [`read`] returns.
 #[derive(Clone, Copy, Debug)]
-pub struct Read<'c, T> {
-    cown: &'c Cown<T>,
-}
+pub struct Read<C>(C);
 
-/// Asks for a cown to read. The body gets `&T`, at the same time as other readers. Readers and writers have
-/// the cown in the order in which they asked: a reader behind a writer waits for that one.
+/// Asks for a cown to read, or for a slice or a vector of them. The body gets `&T` or a
+/// [`ReadGroup`](crate::ReadGroup), at the same time as other readers. Readers and writers have the cown in the
+/// order in which they asked: a reader behind a writer waits for that one.
 ///
 /// ```
 /// use pysync_boc::{Cown, read, when};
@@ -87,85 +87,11 @@ pub struct Read<'c, T> {
 /// sum.wait(None).unwrap().unwrap();
 /// assert_eq!(*total.acquire(), 7);
 /// ```
-pub fn read<T: Sync>(cown: &Cown<T>) -> Read<'_, T> {
-    Read { cown }
-}
-
-/// A group of cowns that a behaviour has, one at a time: the same cown may be in it twice.
-pub struct Group<'a, T> {
-    cowns: &'a [NonNull<Header>],
-    values: PhantomData<&'a mut T>,
-}
-
-// SAFETY: it gives what a mutable reference to each value does.
-unsafe impl<T: Send> Send for Group<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T: Sync> Sync for Group<'_, T> {}
-
-impl<T> Group<'_, T> {
-    /// How many cowns there are.
-    pub fn len(&self) -> usize {
-        self.cowns.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.cowns.is_empty()
-    }
-
-    /// The value at `index`.
-    pub fn get(&self, index: usize) -> Option<&T> {
-        // SAFETY: held as a writer, and this is borrowed.
-        self.cowns.get(index).map(|&cown| unsafe { &*Value::<T>::get(cown) })
-    }
-
-    /// The value at `index`, to be changed.
-    pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        // SAFETY: held as a writer, and this is borrowed, so that there is no other reference to any.
-        self.cowns.get(index).map(|&cown| unsafe { &mut *Value::<T>::get_mut(cown) })
-    }
-
-    /// Two values at a time. There are none if one is missing, or if both are of one cown.
-    pub fn pair_mut(&mut self, first: usize, second: usize) -> Option<(&mut T, &mut T)> {
-        let (first, second) = (*self.cowns.get(first)?, *self.cowns.get(second)?);
-        if first == second {
-            return None;
-        }
-        // SAFETY: held as writers, this is borrowed, and they are two.
-        Some(unsafe { (&mut *Value::<T>::get_mut(first), &mut *Value::<T>::get_mut(second)) })
-    }
-
-    /// The values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
-        // SAFETY: held as writers, and this is borrowed.
-        self.cowns.iter().map(|&cown| unsafe { &*Value::<T>::get(cown) })
-    }
-
-    /// Calls `change` with each value, in order. A cown that is there twice has two turns.
-    pub fn for_each(&mut self, mut change: impl FnMut(&mut T)) {
-        // SAFETY: as in `get_mut`.
-        self.cowns.iter().for_each(|&cown| change(unsafe { &mut *Value::<T>::get_mut(cown) }));
-    }
-}
-
-impl<T> Index<usize> for Group<'_, T> {
-    type Output = T;
-
-    fn index(&self, index: usize) -> &T {
-        self.get(index).expect("a group has fewer cowns")
-    }
-}
-
-impl<T> IndexMut<usize> for Group<'_, T> {
-    fn index_mut(&mut self, index: usize) -> &mut T {
-        self.get_mut(index).expect("a group has fewer cowns")
-    }
-}
-
-impl<T> std::fmt::Debug for Group<'_, T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("len", &self.len()).finish()
-    }
+pub fn read<C>(cowns: C) -> Read<C>
+where
+    Read<C>: Cowns,
+{
+    Read(cowns)
 }
 
 #[allow(private_interfaces)]
@@ -220,14 +146,14 @@ impl<R: Send + 'static> Cowns for &Outcome<R> {
 }
 
 #[allow(private_interfaces)]
-impl<T: Send + Sync + 'static> Cowns for Read<'_, T> {
+impl<T: Send + Sync + 'static> Cowns for Read<&Cown<T>> {
     type Access<'a> = &'a T;
     type Shape = ();
 
     #[inline]
     fn name(self, uses: &mut Uses) {
         // SAFETY: a handle more.
-        unsafe { uses.push(self.cown.share(), Mode::Read) }
+        unsafe { uses.push(self.0.share(), Mode::Read) }
         uses.next_argument();
     }
 
@@ -238,6 +164,14 @@ impl<T: Send + Sync + 'static> Cowns for Read<'_, T> {
     }
 }
 
+/// Names a group, as one argument. Returns how many cowns it has.
+fn name_group<T>(cowns: &[Cown<T>], mode: Mode, uses: &mut Uses) -> usize {
+    // SAFETY: a handle more of each.
+    cowns.iter().for_each(|cown| unsafe { uses.push(cown.share(), mode) });
+    uses.next_argument();
+    cowns.len()
+}
+
 macro_rules! groups {
     ($($group:ty),*) => {$(
         #[allow(private_interfaces)]
@@ -246,20 +180,39 @@ macro_rules! groups {
             type Shape = usize;
 
             fn name(self, uses: &mut Uses) -> usize {
-                // SAFETY: a handle more.
-                self.iter().for_each(|cown| unsafe { uses.push(cown.share(), Mode::Write) });
-                uses.next_argument();
-                self.len()
+                name_group(&self, Mode::Write, uses)
             }
 
             unsafe fn access<'a>(len: usize, held: &mut Cursor<'a>) -> Group<'a, T> {
-                Group { cowns: held.take(len), values: PhantomData }
+                // SAFETY: held as writers, and given to no other, by contract.
+                unsafe { Group::new(held.take(len)) }
             }
         }
     )*};
 }
 
 groups! { &[Cown<T>], &Vec<Cown<T>>, Vec<Cown<T>> }
+
+macro_rules! read_groups {
+    ($($group:ty),*) => {$(
+        #[allow(private_interfaces)]
+        impl<T: Send + Sync + 'static> Cowns for Read<$group> {
+            type Access<'a> = ReadGroup<'a, T>;
+            type Shape = usize;
+
+            fn name(self, uses: &mut Uses) -> usize {
+                name_group(self.0, Mode::Read, uses)
+            }
+
+            unsafe fn access<'a>(len: usize, held: &mut Cursor<'a>) -> ReadGroup<'a, T> {
+                // SAFETY: held as readers, by contract.
+                unsafe { ReadGroup::new(held.take(len)) }
+            }
+        }
+    )*};
+}
+
+read_groups! { &[Cown<T>], &Vec<Cown<T>> }
 
 #[allow(private_interfaces)]
 impl<C: Cowns, const N: usize> Cowns for [C; N] {

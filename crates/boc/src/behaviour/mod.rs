@@ -12,9 +12,11 @@ pub(crate) mod acquire;
 pub(crate) mod batch;
 pub(crate) mod cowns;
 pub(crate) mod failed;
+pub(crate) mod group;
 pub(crate) mod outcome;
 mod output;
 mod stage;
+mod trace;
 pub(crate) mod when;
 pub(crate) mod when_any;
 
@@ -87,6 +89,7 @@ impl<F: Body<O::Result>, O: Output> Behaviour<F, O> {
 
     /// A behaviour that is to be queued, over what was named, and over these cowns, which are the distinct ones
     /// of that. It takes the handles.
+    #[inline]
     pub(crate) fn create(
         names: &[Use],
         cowns: &[Use],
@@ -113,7 +116,7 @@ impl<F: Body<O::Result>, O: Output> Behaviour<F, O> {
             let request = NonNull::new_unchecked(&raw mut (*this.as_ptr()).head.request);
             let slots = this.byte_add(first_slot).cast::<Slot>();
             for (index, used) in cowns.iter().enumerate() {
-                slots.add(index).write(Slot::new(used.cown, used.mode, request));
+                slots.add(index).write(Slot::new(used.cown, used.mode(), request));
             }
             let places = this.byte_add(first_name).cast::<NonNull<Header>>();
             for (index, used) in names.iter().enumerate() {
@@ -182,6 +185,7 @@ impl<F: Body<O::Result>, O: Output> Behaviour<F, O> {
             });
             let failed = match verdict {
                 Verdict::Run if !is_disowned => {
+                    trace::run(this.addr().get());
                     return catch_unwind(AssertUnwindSafe(|| body(names))).map_err(|payload| {
                         runtime.count_panic();
                         Failed::Panicked(payload)
@@ -194,6 +198,9 @@ impl<F: Body<O::Result>, O: Output> Behaviour<F, O> {
             contain(runtime, || drop(body));
             Err(failed)
         });
+        if let Some(result) = &result {
+            trace::done(this.addr().get(), result);
+        }
         let guard = AbortOnUnwind::new("a panic while a behaviour releases its cowns");
         let mut grants = Grants::to(ready);
         let is_queued = matches!(verdict, Verdict::Run | Verdict::Stop);
@@ -280,6 +287,7 @@ impl<F: Body<R>, R: Send + 'static> Behaviour<F, Returned<R>> {
             // SAFETY: claimed.
             unsafe { Returned::complete(output, &this.head.stage, cancelled, grants) }
         });
+        trace::cancel(std::ptr::from_ref(this).addr());
         if let Err(payload) = dropped {
             resume_unwind(payload);
         }

@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 
 use super::cowns::{Cowns, Cursor};
 use super::output::{Fired, Output, Returned};
-use super::{Behaviour, Body, Head};
+use super::{Behaviour, Body, Head, trace};
 use crate::cown::{Aliases, Cown, Distinct, Header, Request, Uses, enqueue};
 use crate::scheduler::current;
 use crate::scheduler::ready::ReadyList;
@@ -187,6 +187,7 @@ fn schedule<F: Body<O::Result>, O: Output>(
     unsafe {
         let output = Behaviour::output(behaviour);
         let row = Behaviour::row(behaviour);
+        trace::schedule(behaviour.addr().get(), row.len);
         let mut ready = ReadyList::new();
         if row.len == 0 {
             ready.push(Behaviour::task(behaviour));

@@ -62,7 +62,7 @@ unsafe fn queue_and_wait<R: Runtime>(
     let blocked = Box::new(Blocked::new(uses.len() as u32));
     let request = Blocked::request(&raw const *blocked);
     let slots: Box<[Slot]> =
-        uses.iter().map(|used| Slot::new(used.cown, used.mode, request)).collect();
+        uses.iter().map(|used| Slot::new(used.cown, used.mode(), request)).collect();
     let row = Row { first: NonNull::from(&slots[..]).cast(), len: slots.len() };
     let mut is_complete = false;
     // SAFETY: ordered, by contract; they stay until the request is admitted or withdrawn.

@@ -19,17 +19,36 @@ pub(crate) enum Aliases<'a> {
 const FEW: usize = 8;
 
 /// One cown that is named. It owns a handle.
+///
+/// Two fields of different sizes, so that a copy moves each by itself: the processor cannot forward two stores to
+/// one load that covers both, and waits for the cache.
 #[derive(Clone, Copy)]
 pub(crate) struct Use {
     pub(crate) cown: NonNull<Header>,
-    pub(crate) mode: Mode,
-    /// Which argument of the caller's it is part of.
-    argument: u32,
+    /// Bit 0: it is to be read. The others: which argument of the caller's it is part of.
+    tag: u32,
 }
 
+const READ: u32 = 1;
+
 impl Use {
+    #[inline]
     pub(crate) fn new(cown: NonNull<Header>, mode: Mode) -> Self {
-        Self { cown, mode, argument: 0 }
+        Self::of_argument(cown, mode, 0)
+    }
+
+    #[inline]
+    fn of_argument(cown: NonNull<Header>, mode: Mode, argument: u32) -> Self {
+        Self { cown, tag: argument << 1 | if mode == Mode::Read { READ } else { 0 } }
+    }
+
+    #[inline]
+    pub(crate) fn mode(self) -> Mode {
+        if self.tag & READ == 0 { Mode::Write } else { Mode::Read }
+    }
+
+    fn argument(self) -> u32 {
+        self.tag >> 1
     }
 }
 
@@ -64,7 +83,7 @@ impl Uses {
     /// The caller gives a handle.
     #[inline]
     pub(crate) unsafe fn push(&mut self, cown: NonNull<Header>, mode: Mode) {
-        let used = Use { cown, mode, argument: self.argument };
+        let used = Use::of_argument(cown, mode, self.argument);
         if self.len < FEW {
             self.few[self.len].write(used);
         } else {
@@ -155,8 +174,8 @@ impl Distinct {
     /// If `aliases` are refused, and a cown is named twice, by two arguments and not by readers alone.
     #[inline]
     pub(crate) fn of<'a>(&'a mut self, uses: &'a Uses, aliases: Aliases<'_>) -> &'a [Use] {
-        // One cown needs neither an order nor a copy.
-        if uses.len <= 1 {
+        // Those that are in order need no copy.
+        if uses.as_slice().is_sorted_by(|a, b| a.cown < b.cown) {
             return uses.as_slice();
         }
         self.sort(uses.as_slice());
@@ -211,14 +230,14 @@ impl Distinct {
             let used = uses[index];
             if kept > 0 && uses[kept - 1].cown == used.cown {
                 let before = &mut uses[kept - 1];
-                let both_read = before.mode == Mode::Read && used.mode == Mode::Read;
+                let both_read = before.tag & used.tag & READ != 0;
                 if let Aliases::Refused(caller) = aliases {
-                    if !both_read && before.argument != used.argument {
-                        refuse(before.argument, used.argument, caller);
+                    if !both_read && before.argument() != used.argument() {
+                        refuse(before.argument(), used.argument(), caller);
                     }
                 }
-                if used.mode == Mode::Write {
-                    before.mode = Mode::Write;
+                if !both_read {
+                    before.tag &= !READ;
                 }
             } else {
                 uses[kept] = used;

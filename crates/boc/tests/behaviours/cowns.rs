@@ -1,6 +1,7 @@
 //! What can be asked for, and what the body gets; cowns that a thread holds.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -79,6 +80,37 @@ fn empty_groups_keep_their_places() {
     let outcome = when(&none, |group: Group<u8>| (group.is_empty(), group.get(0).copied()));
     assert_eq!(result(outcome), (true, None));
     assert!(acquire_all((&none, &none)).access().1.is_empty());
+}
+
+/// Two readers of overlapping groups meet inside of their bodies; a writer of one of these cowns waits for both.
+#[test]
+fn groups_are_read_in_parallel() {
+    let _watchdog = watchdog();
+    let runtime = runtime(2);
+    let cowns: Vec<_> = (0..4).map(Cown::new).collect();
+    let meeting = Arc::new(Barrier::new(2));
+    let readers = [read(&cowns[..3]), read(&cowns[1..])].map(|group| {
+        let meeting = meeting.clone();
+        runtime.when(group, move |group| {
+            meeting.wait();
+            (group.iter().copied().collect::<Vec<_>>(), group[1], group.get(3).copied())
+        })
+    });
+    let writer = runtime.when((&cowns[1], read(&cowns[2..])), |(one, rest)| {
+        *one += rest.iter().sum::<i32>();
+        *one
+    });
+    let [first, second] = readers.map(result);
+    assert_eq!(first, (vec![0, 1, 2], 1, None));
+    assert_eq!(second, (vec![1, 2, 3], 2, None));
+    assert_eq!(result(writer), 6);
+    let empty = Vec::<Cown<u8>>::new();
+    let named = (read(&empty), read(&cowns), &cowns[..0]);
+    let lens = runtime.when(named, |(none, all, last)| (none.is_empty(), all.len(), last.len()));
+    assert_eq!(result(lens), (true, 4, 0));
+    let mut held = acquire_all((read(&cowns), read(&cowns[..2])));
+    let (all, some) = held.access();
+    assert_eq!((all[1], some[1]), (6, 6), "the same cown, read twice");
 }
 
 /// A few cowns lie on the stack while they are named, more do not.
