@@ -90,6 +90,18 @@ fn only_what_has_changed_is_run_again() {
     assert_eq!(seen(&mutants(&fixture, &["--changed"])).1, [("low/sum", "killed")]);
 }
 
+/// The copy of an earlier run is used again, without the files that have been moved since.
+#[test]
+fn a_file_that_is_gone_is_not_seen() {
+    let fixture = workspace();
+    let aside = ["aside/sum"];
+    assert_eq!(seen(&mutants(&fixture, &aside)).1, [("aside/sum", "killed")]);
+    let test = fixture.read("crates/aside/tests/sum.rs");
+    std::fs::remove_file(fixture.path("crates/aside/tests/sum.rs")).unwrap();
+    fixture.write("crates/aside/tests/sum/main.rs", &test);
+    assert_eq!(seen(&mutants(&fixture, &aside)).1, [("aside/sum", "killed")]);
+}
+
 #[test]
 fn a_package_that_is_left_out_is_neither_run_nor_recorded() {
     let fixture = workspace();

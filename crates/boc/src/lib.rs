@@ -78,3 +78,8 @@ pub use scheduler::model as scheduler_model;
 pub use scheduler::runtime::{Busy, NotQuiet, Runtime};
 pub use scheduler::stats::{OutsideStats, Stats, WorkerStats};
 pub use scheduler::stop::Stopped;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

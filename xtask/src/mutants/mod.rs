@@ -259,11 +259,18 @@ impl Scratch {
             .current_dir(workspace.root())
             .output()
             .context("git ls-files: is this a git checkout?")?;
+        let mut copies = BTreeSet::new();
         for file in listed.stdout.split(|byte| *byte == 0).filter(|file| !file.is_empty()) {
             let file = Path::new(std::str::from_utf8(file)?);
-            copy_if_changed(&workspace.path(file), &tree.join(file))
+            let copy = tree.join(file);
+            copy_if_changed(&workspace.path(file), &copy)
                 .with_context(|| format!("{}: cannot copy it", file.display()))?;
+            if workspace.path(file).exists() {
+                copies.insert(copy);
+            }
         }
+        remove_others(&tree, &copies)
+            .with_context(|| format!("{}: cannot remove what is no copy", tree.display()))?;
         Ok(Self { tree, target })
     }
 
@@ -327,6 +334,19 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(to, contents)?;
+    Ok(())
+}
+
+/// Removes the files below `folder` that an earlier run has copied and that are gone since.
+fn remove_others(folder: &Path, copies: &BTreeSet<PathBuf>) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_others(&entry.path(), copies)?;
+        } else if !copies.contains(&entry.path()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 

@@ -35,6 +35,11 @@ fn feed<E: Engine>(
     u64::from(by == By::Inside)
 }
 
+/// Has `feed` called in one behaviour, after which each closure asks for the next.
+fn begin<E: Engine>(engine: &E, ends: usize, begin: impl FnOnce() + Send + 'static) -> u64 {
+    feed(engine, By::Inside, ends, move |_| begin())
+}
+
 /// `n` behaviours add one to the same cown.
 pub(super) fn count<E: Engine>(engine: &E, by: By, n: u64) -> u64 {
     let counter = E::cown(0);
@@ -94,53 +99,48 @@ pub(super) fn pairs<E: Engine>(engine: &E, by: By, cowns: usize, n: u64) -> u64 
 /// Each of `cowns` cowns has a behaviour, which asks for the next one on it; `n` in all. Each does `units`
 /// of work.
 pub(super) fn rescheduling<E: Engine>(engine: &E, cowns: usize, n: u64, units: u32) -> u64 {
-    fn step<E: Engine>(from: Option<&E>, cown: E::Cown<u64>, units: u32) {
+    fn step<E: Engine>(cown: E::Cown<u64>, units: u32) {
         let again = cown.clone();
-        E::one(from, cown, move |left| {
+        E::one(None, cown, move |left| {
             black_box(work(1.0, units));
             *left -= 1;
-            if *left > 0 { step::<E>(None, again, units) } else { arrive() }
+            if *left > 0 { step::<E>(again, units) } else { arrive() }
         });
     }
     let each = n / cowns as u64;
-    expect(cowns);
-    (0..cowns).for_each(|_| step(Some(engine), E::cown(each), units));
-    wait();
-    each * cowns as u64
+    let first = move || (0..cowns).for_each(|_| step::<E>(E::cown(each), units));
+    begin(engine, cowns, first) + each * cowns as u64
 }
 
 /// The same, each on two neighbours of a ring of cowns.
 pub(super) fn rescheduling_pairs<E: Engine>(engine: &E, cowns: usize, n: u64) -> u64 {
-    fn step<E: Engine>(from: Option<&E>, pair: (E::Cown<u64>, E::Cown<u64>), left: u64) {
+    fn step<E: Engine>(pair: (E::Cown<u64>, E::Cown<u64>), left: u64) {
         let again = pair.clone();
-        E::two(from, pair, move |a, b| {
+        E::two(None, pair, move |a, b| {
             (*a, *b) = (*a + 1, *b + 1);
-            if left > 1 { step::<E>(None, again, left - 1) } else { arrive() }
+            if left > 1 { step::<E>(again, left - 1) } else { arrive() }
         });
     }
     let each = n / cowns as u64;
-    expect(cowns);
-    let cowns: Vec<_> = (0..cowns).map(|_| E::cown(0)).collect();
-    for (i, cown) in cowns.iter().enumerate() {
-        step(Some(engine), (cown.clone(), cowns[(i + 1) % cowns.len()].clone()), each);
-    }
-    wait();
-    each * cowns.len() as u64
+    let first = move || {
+        let cowns: Vec<_> = (0..cowns).map(|_| E::cown(0)).collect();
+        for (i, cown) in cowns.iter().enumerate() {
+            step::<E>((cown.clone(), cowns[(i + 1) % cowns.len()].clone()), each);
+        }
+    };
+    begin(engine, cowns, first) + each * cowns as u64
 }
 
 /// A ball goes between two cowns, `n` times.
 pub(super) fn ping_pong<E: Engine>(engine: &E, n: u64) -> u64 {
-    fn step<E: Engine>(from: Option<&E>, to: E::Cown<u64>, back: E::Cown<u64>, left: u64) {
+    fn step<E: Engine>(to: E::Cown<u64>, back: E::Cown<u64>, left: u64) {
         let here = to.clone();
-        E::one(from, to, move |hits| {
+        E::one(None, to, move |hits| {
             *hits += 1;
-            if left > 1 { step::<E>(None, back, here, left - 1) } else { arrive() }
+            if left > 1 { step::<E>(back, here, left - 1) } else { arrive() }
         });
     }
-    expect(1);
-    step(Some(engine), E::cown(0), E::cown(0), n);
-    wait();
-    n
+    begin(engine, 1, move || step::<E>(E::cown(0), E::cown(0), n)) + n
 }
 
 /// A teller asks for `n` transfers between 1,000 accounts, and each tells it that it is done.
@@ -178,9 +178,9 @@ struct Philosopher<E: Engine> {
 
 /// Philosophers think and eat with two forks, each `meals` times.
 pub(super) fn dining<E: Engine>(engine: &E, philosophers: usize, meals: u64, slow: bool) -> u64 {
-    fn think<E: Engine>(from: Option<&E>, philosopher: E::Cown<Philosopher<E>>, units: u32) {
+    fn think<E: Engine>(philosopher: E::Cown<Philosopher<E>>, units: u32) {
         let again = philosopher.clone();
-        E::one(from, philosopher, move |philosopher| {
+        E::one(None, philosopher, move |philosopher| {
             if philosopher.hunger == 0 {
                 return arrive();
             }
@@ -188,19 +188,21 @@ pub(super) fn dining<E: Engine>(engine: &E, philosophers: usize, meals: u64, slo
             E::two(None, philosopher.forks.clone(), move |left, right| {
                 black_box(work(1.0, units));
                 (*left, *right) = (*left + 1, *right + 1);
-                think::<E>(None, again, units);
+                think::<E>(again, units);
             });
         });
     }
-    expect(philosophers);
     let units = if slow { ten_micros() } else { 0 };
-    let forks: Vec<_> = (0..philosophers).map(|_| E::cown(0)).collect();
-    for (i, fork) in forks.iter().enumerate() {
-        let forks = (fork.clone(), forks[(i + 1) % philosophers].clone());
-        think(Some(engine), E::cown(Philosopher { forks, hunger: meals }), units);
-    }
-    wait();
-    philosophers as u64 * (2 * meals + 1)
+    let first = move || {
+        let forks: Vec<_> = (0..philosophers).map(|_| E::cown(0)).collect();
+        // Every second one first. If all sat down in the order of the table, each would wait for the one before
+        // from then on, so that one eats at a time: neighbours take turns.
+        for i in (0..philosophers).step_by(2).chain((1..philosophers).step_by(2)) {
+            let forks = (forks[i].clone(), forks[(i + 1) % philosophers].clone());
+            think::<E>(E::cown(Philosopher { forks, hunger: meals }), units);
+        }
+    };
+    begin(engine, philosophers, first) + philosophers as u64 * (2 * meals + 1)
 }
 
 struct Mall<E: Engine> {
@@ -210,9 +212,9 @@ struct Mall<E: Engine> {
 
 /// Creatures of three colours meet in twos, `meetings` times; both change their colour.
 pub(super) fn chameneos<E: Engine>(engine: &E, creatures: usize, meetings: u64) -> u64 {
-    fn enter<E: Engine>(from: Option<&E>, mall: E::Cown<Mall<E>>, creature: E::Cown<u8>) {
+    fn enter<E: Engine>(mall: E::Cown<Mall<E>>, creature: E::Cown<u8>) {
         let back = mall.clone();
-        E::one(from, mall, move |mall| {
+        E::one(None, mall, move |mall| {
             if mall.meetings == 0 {
                 return arrive();
             }
@@ -227,18 +229,16 @@ pub(super) fn chameneos<E: Engine>(engine: &E, creatures: usize, meetings: u64) 
                     let third = 3 - *a - *b;
                     (*a, *b) = (third, third);
                 }
-                enter::<E>(None, back.clone(), both.0);
-                enter::<E>(None, back, both.1);
+                enter::<E>(back.clone(), both.0);
+                enter::<E>(back, both.1);
             });
         });
     }
-    expect(creatures);
-    let mall = E::cown(Mall { meetings, waiting: None });
-    for i in 0..creatures {
-        enter(Some(engine), mall.clone(), E::cown((i % 3) as u8));
-    }
-    wait();
-    3 * meetings + creatures as u64
+    let first = move || {
+        let mall = E::cown(Mall { meetings, waiting: None });
+        (0..creatures).for_each(|i| enter::<E>(mall.clone(), E::cown((i % 3) as u8)));
+    };
+    begin(engine, creatures, first) + 3 * meetings + creatures as u64
 }
 
 /// `n` times a cown is made, has one behaviour, and that tells the one that waits for all.
@@ -295,13 +295,9 @@ struct Client {
 /// Clients ask a dictionary `requests` times each, one in ten to change it.
 pub(super) fn dictionary<E: Engine>(engine: &E, clients: usize, requests: u64) -> u64 {
     type Dictionary = HashMap<u32, u32>;
-    fn step<E: Engine>(
-        from: Option<&E>,
-        client: E::Cown<Client>,
-        dictionary: E::Shared<Dictionary>,
-    ) {
+    fn step<E: Engine>(client: E::Cown<Client>, dictionary: E::Shared<Dictionary>) {
         let again = client.clone();
-        E::one(from, client, move |client| {
+        E::one(None, client, move |client| {
             if client.left == 0 {
                 return arrive();
             }
@@ -311,21 +307,22 @@ pub(super) fn dictionary<E: Engine>(engine: &E, clients: usize, requests: u64) -
             if random >> 16 < (1 << 16) / 10 {
                 E::write(None, dictionary, move |dictionary| {
                     dictionary.insert(key, random);
-                    step::<E>(None, again, next);
+                    step::<E>(again, next);
                 });
             } else {
                 E::read(None, dictionary, move |dictionary| {
                     black_box(dictionary.get(&key));
-                    step::<E>(None, again, next);
+                    step::<E>(again, next);
                 });
             }
         });
     }
-    expect(clients);
-    let dictionary = E::shared((0..512).map(|key| (key, key)).collect());
-    for i in 0..clients {
-        step(Some(engine), E::cown(Client { left: requests, random: seed(i) }), dictionary.clone());
-    }
-    wait();
-    clients as u64 * (2 * requests + 1)
+    let first = move || {
+        let dictionary = E::shared((0..512).map(|key| (key, key)).collect::<Dictionary>());
+        for i in 0..clients {
+            let client = E::cown(Client { left: requests, random: seed(i) });
+            step::<E>(client, dictionary.clone());
+        }
+    };
+    begin(engine, clients, first) + clients as u64 * (2 * requests + 1)
 }

@@ -6,6 +6,7 @@
 //! | `submit` | where they go |
 //! | `run_queue` | a queue of them |
 //! | `worker`, `idle`, `current` | a worker's loop, how it sleeps and is woken, and which one a thread is |
+//! | `watch` | when it is worth a move to take from another worker |
 //! | `runtime`, `builder`, `stats` | workers and their queues together, as a user has them |
 //! | `quiesce`, `stop` | the moment in which none is pending, and the end |
 //! | `lane` | a queue for a thread of the user's |
@@ -27,4 +28,5 @@ pub(crate) mod stop;
 pub(crate) mod submit;
 pub(crate) mod task;
 mod trace;
+mod watch;
 mod worker;

@@ -131,6 +131,11 @@ impl RunQueue {
         self.pushed.load(Relaxed)
     }
 
+    /// How many tasks have left the queue, or had a moment ago.
+    pub(crate) fn popped(&self) -> usize {
+        self.pushed().wrapping_sub(self.len_hint())
+    }
+
     /// How often a thread has found the lock taken.
     pub(crate) fn contended(&self) -> usize {
         self.contended.load(Relaxed)

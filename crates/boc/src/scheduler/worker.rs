@@ -14,11 +14,12 @@ use super::stats::{WorkerCounters, WorkerStats, bump};
 use super::submit::submit;
 use super::task::{Task, Verdict, execute};
 use super::trace;
+use super::watch::Watched;
 use crate::padded::Padded;
 
-const IS_MODEL: bool = cfg!(any(pysync_loom, pysync_shuttle));
+pub(super) const IS_MODEL: bool = cfg!(any(pysync_loom, pysync_shuttle));
 /// How many behaviours a worker runs in a row, each made ready by the one before, while others are queued.
-const MOST_IN_A_ROW: usize = if IS_MODEL { 2 } else { 100 };
+const MOST_IN_A_ROW: usize = if IS_MODEL { 2 } else { 16 };
 /// After so many behaviours a worker looks into the injector first.
 const INJECTOR_TURN: usize = 61;
 /// At most so many tasks move from one queue to another at a time.
@@ -129,23 +130,13 @@ fn half(len: usize) -> usize {
     len.div_ceil(2).min(MOST_AT_A_TIME)
 }
 
-/// How many tasks there must be in another worker's queue for it to be worth a steal, in this round of a
-/// search. A worker whose bodies are short comes to its few tasks sooner than they get to another processor,
-/// which costs as much as many such bodies. One whose body is long loses some microseconds.
-fn worth(round: usize) -> usize {
-    match round {
-        _ if IS_MODEL => 1,
-        0..4 => MOST_AT_A_TIME,
-        4..8 => 8,
-        _ => 1,
-    }
-}
-
 /// Runs behaviours as a worker until the runtime is stopped, and [leaves](Shared::leave) it.
 pub(crate) fn run(shared: &Shared, index: usize) {
     let worker = &shared.workers[index];
     let _entered = current::enter(shared, worker);
-    let mut running = Running { shared, worker, ran: 0, injector_looked: 0, random: index };
+    let watched = shared.workers.iter().map(Watched::begin).collect();
+    let mut running =
+        Running { shared, worker, ran: 0, injector_looked: 0, random: index, watched };
     while let Some(task) = running.next() {
         running.run_row(task);
     }
@@ -162,6 +153,8 @@ struct Running<'a> {
     injector_looked: usize,
     /// With which worker a search begins.
     random: usize,
+    /// The others, in this search.
+    watched: Box<[Watched]>,
 }
 
 impl Running<'_> {
@@ -284,30 +277,44 @@ impl Running<'_> {
         }
     }
 
-    /// Looks through all queues for a while.
+    /// Looks through all queues for a while, and for as long as another worker has tasks that it is going to come
+    /// to soon: to park and to be woken for the next of them would cost more.
     fn search(&mut self) -> Option<NonNull<Task>> {
-        #[allow(clippy::reversed_empty_ranges)] // There is none in a model of loom's.
-        for round in 0..SEARCH_ROUNDS {
+        for (watched, worker) in self.watched.iter_mut().zip(&self.shared.workers) {
+            *watched = Watched::begin(worker);
+        }
+        let mut round = 0;
+        loop {
+            let is_long = round >= SEARCH_ROUNDS;
+            if is_long && (IS_MODEL || !self.others_have_tasks()) {
+                return None;
+            }
             if self.shared.is_stopping() {
                 return None;
             }
-            let task = self.take_injected().or_else(|| self.steal(worth(round)));
+            let task = self.take_injected().or_else(|| self.steal());
             if task.is_some() {
                 return task;
             }
             if self.shared.quiescers.seem_waiting() {
                 self.shared.notify_if_quiet();
             }
-            if IS_MODEL {
-                break;
+            if !IS_MODEL {
+                // Each look takes lines of the others' away from them.
+                let pauses = if is_long { 256 } else { 32 };
+                if round < PAUSING_ROUNDS || is_long {
+                    (0..pauses).for_each(|_| hint::spin_loop());
+                }
+                if round >= PAUSING_ROUNDS {
+                    yield_now();
+                }
             }
-            if round < PAUSING_ROUNDS {
-                (0..32).for_each(|_| hint::spin_loop());
-            } else {
-                yield_now();
-            }
+            round += 1;
         }
-        None
+    }
+
+    fn others_have_tasks(&self) -> bool {
+        self.shared.workers.iter().any(|worker| !worker.queue.seems_empty())
     }
 
     /// Takes a share of the injector, and returns the first of it.
@@ -320,14 +327,18 @@ impl Running<'_> {
         self.keep(taken)
     }
 
-    /// Takes half of the queue of another worker which has at least so many tasks, and returns the first.
-    fn steal(&mut self, least: usize) -> Option<NonNull<Task>> {
+    /// Takes half of the queue of another worker, if that is worth a move, and returns the first.
+    fn steal(&mut self) -> Option<NonNull<Task>> {
         let workers = &self.shared.workers;
         self.random = self.random.wrapping_mul(0x9e37_79b1).wrapping_add(1);
         let start = self.random >> 8;
         for i in 0..workers.len() {
             let victim = &workers[start.wrapping_add(i) % workers.len()];
-            if victim.index == self.worker.index || victim.queue.len_hint() < least {
+            let len = victim.queue.len_hint();
+            if victim.index == self.worker.index || len == 0 {
+                continue;
+            }
+            if !self.watched[victim.index].are_worth_a_move(victim, len) {
                 continue;
             }
             if let Some(task) = self.stolen(victim, victim.queue.try_take(half)) {
