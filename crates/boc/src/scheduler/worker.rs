@@ -33,6 +33,8 @@ const SEARCH_ROUNDS: usize = if cfg!(pysync_loom) {
 } else {
     64
 };
+/// Half a microsecond or more.
+const PAUSES: usize = 32;
 /// In how many of these rounds, the first ones, a worker pauses; in the others it yields.
 const PAUSING_ROUNDS: usize = 32;
 
@@ -123,6 +125,10 @@ impl Shared {
     fn share_of_injector(&self, len: usize) -> usize {
         len.div_ceil(self.workers.len()).min(MOST_AT_A_TIME)
     }
+}
+
+fn pause(times: usize) {
+    (0..times).for_each(|_| hint::spin_loop());
 }
 
 /// How much of `len` tasks in another worker's queue a worker takes.
@@ -230,6 +236,11 @@ impl Running<'_> {
     fn search_and_park(&mut self) -> Option<NonNull<Task>> {
         let idle = &self.shared.idle;
         let mut is_searching = idle.begin_search();
+        if !IS_MODEL {
+            // A thread that asks for one behaviour after the other gets some through before this one fetches them
+            // from under its hands.
+            pause(PAUSES);
+        }
         loop {
             if is_searching {
                 if let Some(task) = self.search() {
@@ -300,10 +311,11 @@ impl Running<'_> {
                 self.shared.notify_if_quiet();
             }
             if !IS_MODEL {
-                // Each look takes lines of the others' away from them.
-                let pauses = if is_long { 256 } else { 32 };
-                if round < PAUSING_ROUNDS || is_long {
-                    (0..pauses).for_each(|_| hint::spin_loop());
+                // Each look takes lines of the others' away from them, so they come less and less often.
+                if round < PAUSING_ROUNDS {
+                    pause(PAUSES << (round / 8));
+                } else if is_long {
+                    pause(8 * PAUSES);
                 }
                 if round >= PAUSING_ROUNDS {
                     yield_now();
