@@ -103,6 +103,16 @@ fn a_file_that_is_gone_is_not_seen() {
 }
 
 #[test]
+fn a_mutant_whose_test_has_another_name_is_an_error() {
+    let fixture = workspace();
+    let list = fixture.read("ci/mutants.toml");
+    fixture.write("ci/mutants.toml", &list.replacen("tests = \"\"", "tests = \"product\"", 1));
+    let ran = fixture.run(&["mutants", "low/sum"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("test low sum product: no test has such a name"), "{ran:?}");
+}
+
+#[test]
 fn a_package_that_is_left_out_is_neither_run_nor_recorded() {
     let fixture = workspace();
     let rest = [("low/sum", "killed"), ("high/sum", "killed")];

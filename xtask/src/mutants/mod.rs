@@ -191,6 +191,9 @@ fn survivors(
     let scratch = Scratch::make(workspace, copy)?;
     // A test that fails anyway would kill everything.
     for killer in chosen.iter().map(|(mutant, _)| &mutant.killed_by).collect::<BTreeSet<_>>() {
+        if !scratch.has_tests(killer)? {
+            bail!("{killer}: no test has such a name");
+        }
         if scratch.run(killer)? != Verdict::Survived {
             bail!("{killer}: fails without any mutant");
         }
@@ -272,6 +275,14 @@ impl Scratch {
         remove_others(&tree, &copies)
             .with_context(|| format!("{}: cannot remove what is no copy", tree.display()))?;
         Ok(Self { tree, target })
+    }
+
+    /// Whether there are tests of that name. None of them would notice no mutant.
+    fn has_tests(&self, killer: &Killer) -> Result<bool> {
+        let listed = self.cargo(killer).args(["--", "--list", &killer.tests]).output()?;
+        let listed_tests = String::from_utf8_lossy(&listed.stdout);
+        // What does not compile is told when it is run.
+        Ok(!listed.status.success() || listed_tests.lines().any(|line| line.ends_with(": test")))
     }
 
     /// Builds the killer's tests, which must succeed, and runs them.
