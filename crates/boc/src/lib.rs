@@ -35,6 +35,20 @@
 //! What can be asked for is in [`Cowns`]; what is guaranteed, and where each guarantee is tested, in
 //! `docs/boc.md`.
 //!
+//! # Queues
+//! ```
+//! use std::time::Duration;
+//! use pysync_boc::Queues;
+//!
+//! let queues = Queues::default();
+//! queues.send("prices", 3).unwrap();
+//! let received = queues.receive(["orders", "prices"], Some(Duration::from_millis(50))).unwrap();
+//! assert_eq!((received.index, received.message), (1, 3));
+//! ```
+//!
+//! A receiver is parked on all of its tags at once, and woken once. What happens to messages when queues are
+//! drained, closed or given other names is told at [`Queues`].
+//!
 //! # Inside a runtime
 //! What blocks has a generic form with `_in` in its name, over
 //! [`Runtime`](pysync_platform::Runtime): see [`pysync_lock`](pysync_lock#inside-a-runtime).
@@ -78,8 +92,3 @@ pub use scheduler::model as scheduler_model;
 pub use scheduler::runtime::{Busy, NotQuiet, Runtime};
 pub use scheduler::stats::{OutsideStats, Stats, WorkerStats};
 pub use scheduler::stop::Stopped;
-
-/// Compiles the examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
