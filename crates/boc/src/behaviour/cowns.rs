@@ -15,7 +15,7 @@ use crate::{Cown, Outcome};
 /// | `&Outcome<R>` | `&mut Result<R, Failed>` |
 /// | `&[Cown<T>]`, `&Vec<Cown<T>>`, `Vec<Cown<T>>` | [`Group<T>`](crate::Group) |
 /// | [`read`]`(&cown)` | `&T`, together with other readers |
-/// | `read(&cowns[..])`, `read(&vec)` | [`ReadGroup<T>`](crate::ReadGroup), the same |
+/// | `read(&cowns[..])`, `read(&vec)` | [`ReadGroup<T>`](ReadGroup), the same |
 /// | `()` | `()` |
 /// | a tuple of up to twelve of these, an array | a tuple, an array |
 ///
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
 pub struct Read<C>(C);
 
 /// Asks for a cown to read, or for a slice or a vector of them. The body gets `&T` or a
-/// [`ReadGroup`](crate::ReadGroup), at the same time as other readers. Readers and writers have the cown in the
+/// [`ReadGroup`], at the same time as other readers. Readers and writers have the cown in the
 /// order in which they asked: a reader behind a writer waits for that one.
 ///
 /// ```

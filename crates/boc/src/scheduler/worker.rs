@@ -296,6 +296,8 @@ impl Running<'_> {
         }
         let mut round = 0;
         loop {
+            #[allow(clippy::absurd_extreme_comparisons)]
+            // There are no rounds in a model of loom's.
             let is_long = round >= SEARCH_ROUNDS;
             if is_long && (IS_MODEL || !self.others_have_tasks()) {
                 return None;
