@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Would a wrong line be caught? Weakens or drops one thing at a time; a model or a test must fail. Those
 # of the packages that have changed since all their mutants were killed, but for those of pysync-boc, which
-# take twenty minutes; with `ci/mutants.sh --all` each of all packages.
+# take the longest; with `ci/mutants.sh --all` each of all packages.
 # Records in ci/mutants.verified which packages have none that survive.
 source "$(dirname "$0")/common.sh"
 case "${1:-}" in

@@ -237,8 +237,8 @@ impl Running<'_> {
         let idle = &self.shared.idle;
         let mut is_searching = idle.begin_search();
         if !IS_MODEL {
-            // A thread that asks for one behaviour after the other gets some through before this one fetches them
-            // from under its hands.
+            // A thread that asks for many behaviours gets some of them queued before this worker takes lines
+            // away from it.
             pause(PAUSES);
         }
         loop {
