@@ -54,8 +54,9 @@ impl<M: Send> Queues<M> {
     /// Sends a message, and waits while there is no room.
     ///
     /// `None` waits forever. `Some(ZERO)` is one attempt. A wait does not end before its timeout. Senders
-    /// that wait get room in the order in which they came, but for [`send`](Self::send), which takes it if
-    /// it is quicker. While it waits the thread sleeps, detached from its runtime, as
+    /// that wait get room in the order in which they came. A [`send`](Self::send) takes room if it is
+    /// quicker, and so does a sender that comes after the last parked one has been woken and before that
+    /// one runs; the woken one then waits on, first in line. While it waits the thread sleeps, detached from its runtime, as
     /// [`LockFlags::DETACH`] has it, and through signals.
     ///
     /// # Errors
