@@ -134,6 +134,10 @@ pub(crate) enum FamilyName {
     Queues,
     /// Behaviours over cowns: rates, two workers by one, wakes and bytes
     Boc,
+    /// Monitors that break deadlocks: enter and leave, rings, convoys, turns, attempts
+    Deadlock,
+    /// Reference counts: clones by the owner, by others and by many, new objects
+    Counts,
     /// All of the above
     All,
 }
@@ -169,6 +173,8 @@ pub(crate) enum Metric {
     HandOff,
     /// How often threads slept, per 1,000 operations
     Switches,
+    /// Deadlocks broken per attempt
+    Aborts,
 }
 
 /// The cells of the mutexes, and what the other families take from them.

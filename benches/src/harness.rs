@@ -124,17 +124,28 @@ pub(crate) fn switches() -> (u64, u64) {
 /// The processor time of all threads of this process so far, or zero where it cannot be asked for.
 pub(crate) fn processor_time() -> Duration {
     #[cfg(unix)]
-    {
-        let mut time = std::mem::MaybeUninit::<libc::timespec>::zeroed();
-        // SAFETY: writes to a local, which zeroes are valid for in any case.
-        let time = unsafe {
-            libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, time.as_mut_ptr());
-            time.assume_init()
-        };
-        Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
-    }
+    return read_clock(libc::CLOCK_PROCESS_CPUTIME_ID);
     #[cfg(not(unix))]
     Duration::ZERO
+}
+
+/// That of the calling thread.
+pub(crate) fn thread_processor_time() -> Duration {
+    #[cfg(unix)]
+    return read_clock(libc::CLOCK_THREAD_CPUTIME_ID);
+    #[cfg(not(unix))]
+    Duration::ZERO
+}
+
+#[cfg(unix)]
+fn read_clock(clock: libc::clockid_t) -> Duration {
+    let mut time = std::mem::MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: writes to a local, which zeroes are valid for in any case.
+    let time = unsafe {
+        libc::clock_gettime(clock, time.as_mut_ptr());
+        time.assume_init()
+    };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Numbers that look random and are the same each time.

@@ -107,6 +107,8 @@ fn plans(family: FamilyName, cli: &Cli, matrix: &Matrix) -> Vec<Plan> {
         FamilyName::Robust => return family::robust::plans(matrix, cli.full),
         FamilyName::Queues => return family::queues::plans(cli.full),
         FamilyName::Boc => return family::boc::plans(matrix, cli.full, cli.verona.as_deref()),
+        FamilyName::Counts => return family::counts::plans(matrix),
+        FamilyName::Deadlock => return family::deadlock::plans(matrix, cli.full),
         // What it stands for is in the list already.
         FamilyName::All => return Vec::new(),
     }]

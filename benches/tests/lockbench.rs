@@ -160,6 +160,65 @@ fn behaviours_are_measured_beside_locks_and_tasks() {
 }
 
 #[test]
+fn monitors_are_measured_beside_mutexes_and_reports() {
+    let report = measured(&["deadlock", "--threads=2"]);
+    let no_detection = ["std", "pl-0.13", "guarded"];
+    // deloxide is there for Linux only, and reports of it come from a process of its own.
+    let deloxide: &[&str] = if cfg!(target_os = "linux") { &["deloxide"] } else { &[] };
+    let expected = [
+        ("deadlock", 2, [deloxide, &no_detection].concat()),
+        ("deadlock contended", 3, no_detection.to_vec()),
+        ("deadlock hand-over", 2, no_detection.to_vec()),
+        ("deadlock ring", 2, deloxide.to_vec()),
+        ("deadlock convoy", 2, no_detection.to_vec()),
+        ("deadlock turns", 1, vec!["std", "pl-0.13", "cond"]),
+        ("deadlock attempts", 2, vec!["std sorted", "happylock", "enter_all"]),
+    ];
+    assert_eq!(each(&report, "families").len(), expected.len());
+    for (family, (name, cells, peers)) in each(&report, "families").iter().zip(expected) {
+        assert_eq!(text(family, "name"), name);
+        // One for each way to place two threads, and so at least one, in turn.
+        assert!(each(family, "cells").len() >= cells, "{name}");
+        for cell in each(family, "cells") {
+            let found: Vec<&str> =
+                each(cell, "results").iter().map(|result| text(result, "contender")).collect();
+            assert_eq!(found, [&peers[..], &["pysync"]].concat());
+            for result in each(cell, "results") {
+                assert!(result["median"].as_f64().unwrap() >= 0.0, "{result}");
+                let aborts = result["extra"]["aborts_each"].is_number();
+                assert_eq!(aborts, name == "deadlock attempts");
+                if name == "deadlock ring" {
+                    assert!(result["median"].as_f64().unwrap() > 0.0, "no deadlock in {result}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn counts_are_measured_beside_arc() {
+    let report = measured(&["counts", "--threads=2"]);
+    let all = ["Rc", "Arc", "hybrid-rc", "trc", "pysync"];
+    let expected = [
+        ("counts", vec![all.to_vec(), all[1..].to_vec(), all.to_vec()]),
+        ("counts together", vec![vec!["Arc", "hybrid-rc", "trc", "biased", "pysync"]]),
+    ];
+    assert_eq!(each(&report, "families").len(), expected.len());
+    for (family, (name, cells)) in each(&report, "families").iter().zip(expected) {
+        assert_eq!(text(family, "name"), name);
+        assert_eq!(each(family, "cells").len(), cells.len());
+        for (cell, contenders) in each(family, "cells").iter().zip(cells) {
+            let found: Vec<&str> =
+                each(cell, "results").iter().map(|result| text(result, "contender")).collect();
+            assert_eq!(found, contenders);
+            for result in each(cell, "results") {
+                assert!(result["median"].as_f64().unwrap() > 0.0, "{result}");
+            }
+        }
+    }
+}
+
+#[test]
 fn queues_are_measured_beside_channels() {
     let report = measured(&["queues"]);
     let mut contenders = BTreeSet::new();

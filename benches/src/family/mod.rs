@@ -4,6 +4,8 @@ pub(crate) mod boc;
 pub(crate) mod bucket;
 pub(crate) mod buffer;
 pub(crate) mod cond;
+pub(crate) mod counts;
+pub(crate) mod deadlock;
 pub(crate) mod memory;
 pub(crate) mod monitor;
 pub(crate) mod ping_pong;

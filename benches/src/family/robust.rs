@@ -11,7 +11,7 @@ mod contended;
 mod contender;
 mod death;
 mod pair;
-mod processes;
+pub(in crate::family) mod processes;
 mod waiter;
 
 use crate::cli::Matrix;

@@ -42,7 +42,10 @@ macro_rules! with_guards {
     )*};
 }
 
-with_guards! { parking_lot_0_12::Mutex<Data>, parking_lot_0_13::Mutex<Data>, usync::Mutex<Data> }
+with_guards! {
+    parking_lot_0_12::Mutex<Data>, parking_lot_0_13::Mutex<Data>, usync::Mutex<Data>,
+    pysync_lock::guarded::Mutex<Data>
+}
 
 /// A lock without guards, beside its data.
 #[repr(C)]

@@ -1,7 +1,7 @@
 //! The contended matrix of the mutexes.
 
-mod contender;
-mod contest;
+pub(crate) mod contender;
+pub(crate) mod contest;
 mod faithful;
 pub(crate) mod libpython;
 

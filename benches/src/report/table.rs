@@ -73,6 +73,7 @@ fn columns(family: &Family, metric: Metric) -> Vec<(String, Value)> {
             extra("sleeps (voluntary switches) per 1,000 operations", "sleeps_per_1000", 1.0),
             extra("yields and preemptions per 1,000 operations", "displaced_per_1000", 1.0),
         ],
+        Metric::Aborts => vec![extra("deadlocks broken per attempt", "aborts_each", 1.0)],
     }
 }
 

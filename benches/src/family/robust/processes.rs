@@ -12,7 +12,7 @@ use crossbeam_utils::CachePadded;
 use crate::harness::{Seen, Worker};
 
 /// Values in memory that children of this process share with it.
-pub(super) struct Shared<T> {
+pub(in crate::family) struct Shared<T> {
     start: NonNull<T>,
     len: usize,
 }
@@ -27,7 +27,7 @@ impl<T> Shared<T> {
     ///
     /// # Safety
     /// Zeroes are a `T`, and dropping it does nothing.
-    pub(super) unsafe fn zeroed(len: usize) -> Self {
+    pub(in crate::family) unsafe fn zeroed(len: usize) -> Self {
         assert!(len > 0 && align_of::<T>() <= 4096);
         // SAFETY: a new mapping, wherever the kernel puts it.
         let start = unsafe {
@@ -45,7 +45,7 @@ impl<T> Shared<T> {
     }
 
     /// The values for ever.
-    pub(super) fn leak(self) -> &'static [T] {
+    pub(in crate::family) fn leak(self) -> &'static [T] {
         // SAFETY: the mapping has so many values, and is not unmapped.
         let values = unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) };
         std::mem::forget(self);
@@ -70,12 +70,12 @@ impl<T> Drop for Shared<T> {
 }
 
 /// A child process. Dropping it kills it.
-pub(super) struct Child {
+pub(in crate::family) struct Child {
     pid: libc::pid_t,
 }
 
 /// Starts a child that calls `body` and ends.
-pub(super) fn spawn(body: impl FnOnce()) -> Child {
+pub(in crate::family) fn spawn(body: impl FnOnce()) -> Child {
     // SAFETY: the child only calls `body`, which is for a child, and ends without unwinding.
     let pid = unsafe { libc::fork() };
     assert_ne!(pid, -1, "{}", std::io::Error::last_os_error());
@@ -91,13 +91,13 @@ pub(super) fn spawn(body: impl FnOnce()) -> Child {
 
 impl Child {
     /// Kills it. Returns before it is dead.
-    pub(super) fn kill(&self) {
+    pub(in crate::family) fn kill(&self) {
         // SAFETY: a child that was not waited for, so the pid is its own.
         unsafe { libc::kill(self.pid, libc::SIGKILL) };
     }
 
     /// Waits for its end, which must be a success.
-    pub(super) fn join(self) {
+    pub(in crate::family) fn join(self) {
         let status = self.wait();
         std::mem::forget(self);
         assert_eq!(status, 0, "a child has failed");
@@ -120,7 +120,7 @@ impl Drop for Child {
 }
 
 /// What a child brings back.
-pub(super) type Tally = [u64; 4];
+pub(in crate::family) type Tally = [u64; 4];
 
 struct Slot {
     counter: CachePadded<AtomicU64>,
@@ -135,7 +135,7 @@ struct Control {
 }
 
 /// [`harness::run`](crate::harness::run) with processes instead of threads.
-pub(super) fn run(
+pub(in crate::family) fn run(
     processes: usize,
     window: Duration,
     body: impl Fn(Worker<'_>) -> Tally,
