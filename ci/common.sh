@@ -8,6 +8,7 @@ target() {
     export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-target}/$1"
 }
 
-PARKED=(pysync-platform pysync-parking-lot pysync-lock pysync-critical-section pysync-cond pysync-boc)
+PARKED=(pysync-platform pysync-parking-lot pysync-lock pysync-critical-section pysync-cond pysync-boc
+    pysync-monitor pysync-reclaim)
 # pysync-robust does not stand on the parker, and so its tests need no run with another one.
 LAYERS=("${PARKED[@]}" pysync-robust)

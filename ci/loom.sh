@@ -19,4 +19,5 @@ cargo test --release --package pysync-lock --package pysync-cond --test model_yo
     for crate in pysync-parking-lot pysync-cond; do
         cargo test --release --package "$crate" --test loom -- --nocapture --test-threads=1 requeue::
     done
+    cargo test --release --package pysync-monitor --test loom -- --nocapture --test-threads=1
 )

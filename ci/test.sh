@@ -8,6 +8,11 @@ layers=("${LAYERS[@]/#/--package=}")
 parked=("${PARKED[@]/#/--package=}")
 cargo test --release "${parked[@]}" --tests
 cargo test --all-features "${layers[@]}" --package=pysync
+# Programs that check what they have done.
+for example in pool rollback transfers; do
+    cargo run --release --quiet --package pysync-monitor --example "$example" >/dev/null
+done
+cargo run --release --quiet --package pysync-reclaim --example file_backed >/dev/null 2>&1
 # Locks that wait just as C's do.
 (
     target faithful

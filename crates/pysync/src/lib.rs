@@ -8,6 +8,8 @@
 //! | [`critical_section`] | `critical-section` | `pysync-critical-section` |
 //! | [`cond`] | `cond` | `pysync-cond` |
 //! | [`boc`] | `boc` | `pysync-boc` |
+//! | [`monitor`] | `monitor` | `pysync-monitor` |
+//! | [`reclaim`] | `reclaim` | `pysync-reclaim` |
 //! | `robust` | `robust` | `pysync-robust` |
 //!
 //! These features are on by default, but for `robust`, which brings other crates, and `tracing`. Depend on
@@ -31,7 +33,11 @@ pub use pysync_cond as cond;
 pub use pysync_critical_section as critical_section;
 #[cfg(feature = "lock")]
 pub use pysync_lock as lock;
+#[cfg(feature = "monitor")]
+pub use pysync_monitor as monitor;
 pub use pysync_parking_lot as parking_lot;
+#[cfg(feature = "reclaim")]
+pub use pysync_reclaim as reclaim;
 #[cfg(feature = "robust")]
 pub use pysync_robust as robust;
 
