@@ -274,7 +274,7 @@ fn a_join_with_many_children_whose_chains_are_long() {
         let result = last.join().unwrap().unwrap();
         let found = matches!(&result, Err(EnterError::Deadlock(deadlock)) if deadlock.has_join());
         // It may be the child that is told, which then lets the last one in.
-        assert!(found || result.is_ok(), "nobody has noticed: {result:?}");
+        assert!(found || result.is_ok(), "no thread has lost: {result:?}");
     });
 }
 
