@@ -36,6 +36,9 @@
 //! assert_eq!(CLOSED.load(Relaxed), 80);
 //! ```
 //!
+//! # Features
+//! `tracing`: finalizers emit events. No clone and no drop does.
+//!
 //! # Model checking
 //! Built with `RUSTFLAGS="--cfg pysync_loom"` or `"--cfg pysync_shuttle"` the crate stands on that checker's
 //! atomics. A thread of a model says itself that it ends, by `model::end_of_thread`, and a finalizer has
@@ -57,6 +60,7 @@ pub mod model;
 mod padded;
 mod shared;
 mod spread;
+mod trace;
 
 pub use absence::{Detached, Reclaiming, away};
 pub use finalize::{Drained, Finalize, Finalized, Finalizer, Panic};

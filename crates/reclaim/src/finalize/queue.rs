@@ -22,6 +22,7 @@ use pysync_platform::{Deadline, Native, Runtime};
 
 use crate::Reclaiming;
 use crate::locked::Locked;
+use crate::trace;
 
 const CLOSED: usize = 1;
 
@@ -172,6 +173,7 @@ impl Queue {
         let (run, type_name) = unsafe { (entry.as_ref().run, entry.as_ref().type_name) };
         // SAFETY: handed over.
         let result = catch_unwind(AssertUnwindSafe(|| unsafe { run(entry) }));
+        let has_panicked = result.is_err();
         if let Err(payload) = result {
             self.panicked.fetch_add(1, plain::Ordering::Relaxed);
             let hook = self.hook.with(|hook| hook.clone());
@@ -183,6 +185,10 @@ impl Queue {
             }))
             .map_err(std::mem::forget);
             _ = catch_unwind(AssertUnwindSafe(|| drop(payload))).map_err(std::mem::forget);
+        }
+        // Not where a drop runs it.
+        if self.is_own() {
+            trace::finalize(ptr::from_ref(self).addr(), type_name(), has_panicked);
         }
         self.ran.fetch_add(1, plain::Ordering::Relaxed);
         // Ordering: Release pairs with the Acquire in `queued`: who drains sees what the finalizers did.
@@ -249,7 +255,7 @@ impl Queue {
     /// Waits until nothing is queued, or the deadline; says what was done meanwhile.
     pub(crate) fn drain<R: Runtime>(&self, deadline: Deadline) -> super::Drained {
         let before = self.counts();
-        let is_own = ptr::eq(OWN.with(Cell::get), self);
+        let is_own = self.is_own();
         while self.queued() > 0 && !is_own && !deadline.has_passed() {
             let wait = Wait {
                 deadline,
@@ -268,11 +274,10 @@ impl Queue {
         }
         let left = self.queued();
         let after = self.counts();
-        super::Drained {
-            ran: after.0.wrapping_sub(before.0),
-            panicked: after.1.wrapping_sub(before.1),
-            left,
-        }
+        let ran = after.0.wrapping_sub(before.0);
+        let panicked = after.1.wrapping_sub(before.1);
+        trace::drain(ptr::from_ref(self).addr(), ran, panicked, left);
+        super::Drained { ran, panicked, left }
     }
 
     fn counts(&self) -> (usize, usize) {

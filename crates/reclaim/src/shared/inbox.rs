@@ -15,7 +15,8 @@ use pysync_platform::primitive::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use super::header::{self, Header};
+use super::header::Header;
+use super::references;
 use crate::locked::Locked;
 
 const CLOSED: usize = 1;
@@ -49,7 +50,7 @@ impl Inbox {
                 // SAFETY: by contract.
                 if unsafe { self.merge_if_closed(object) } {
                     // SAFETY: the reference that the caller gives up.
-                    unsafe { header::release_foreign(object) };
+                    unsafe { references::release_foreign(object) };
                     return;
                 }
                 word = self.word.load(Acquire);
@@ -78,7 +79,7 @@ impl Inbox {
             if is_closed {
                 // SAFETY: under the lock the owner does not come back, and no other thread but the owner
                 // merges without it.
-                unsafe { header::merge(object) };
+                unsafe { references::merge(object) };
             }
             is_closed
         })
@@ -98,7 +99,7 @@ impl Inbox {
         if !is_closed(queued) {
             // Under the lock: another thread that has a handle may want to merge one of them too.
             // SAFETY: of this inbox, which is closed.
-            unsafe { settle(queued, |object| self.merging.with(|()| header::merge(object))) };
+            unsafe { settle(queued, |object| self.merging.with(|()| references::merge(object))) };
         }
     }
 
@@ -117,7 +118,7 @@ impl Inbox {
         let queued = self.word.swap(ptr::null_mut(), Acquire);
         debug_assert!(!is_closed(queued), "the owner is there");
         // SAFETY: the calling thread is the owner, and there.
-        unsafe { settle(queued, |object| header::merge(object)) };
+        unsafe { settle(queued, |object| references::merge(object)) };
     }
 
     /// # Safety
@@ -143,7 +144,7 @@ unsafe fn settle(first: *mut Header, merge: impl Fn(NonNull<Header>)) {
             self.0 = unsafe { Header::of(object) }.link.with(|link| unsafe { *link });
             (self.1)(object);
             // SAFETY: the reference that it holds.
-            unsafe { header::release_foreign(object) };
+            unsafe { references::release_foreign(object) };
             true
         }
     }

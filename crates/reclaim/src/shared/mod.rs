@@ -3,6 +3,7 @@
 pub(crate) mod header;
 mod inbox;
 pub(crate) mod node;
+pub(crate) mod references;
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -120,7 +121,7 @@ impl<T> Shared<T> {
     /// Empties the inbox of the calling thread, and so may run destructors of other objects.
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
         // SAFETY: this handle. Alone, it gives access to the value that no other one has.
-        unsafe { header::is_unique(this.header()).then(|| &mut (*this.object.as_ptr()).value) }
+        unsafe { references::is_unique(this.header()).then(|| &mut (*this.object.as_ptr()).value) }
     }
 
     /// The value itself, if this is the only handle.
@@ -131,11 +132,11 @@ impl<T> Shared<T> {
     /// The handle, if there are others.
     pub fn try_unwrap(this: Self) -> Result<T, Self> {
         // SAFETY: this handle.
-        if !unsafe { header::is_unique(this.header()) } {
+        if !unsafe { references::is_unique(this.header()) } {
             return Err(this);
         }
         // SAFETY: as above.
-        unsafe { header::ask_for_merge(this.header()) };
+        unsafe { references::ask_for_merge(this.header()) };
         // SAFETY: as above.
         let header = unsafe { Header::of(this.header()) };
         // Merged, it has all counts in one place but those of its rows, and no owner.
@@ -203,7 +204,7 @@ impl<T> Clone for Shared<T> {
     #[inline]
     fn clone(&self) -> Self {
         // SAFETY: this handle.
-        unsafe { header::retain(self.header()) };
+        unsafe { references::retain(self.header()) };
         Self { object: self.object, value: PhantomData }
     }
 }
@@ -212,7 +213,7 @@ impl<T> Drop for Shared<T> {
     #[inline]
     fn drop(&mut self) {
         // SAFETY: this handle, which is gone after this.
-        unsafe { header::release(self.header()) };
+        unsafe { references::release(self.header()) };
     }
 }
 

@@ -9,7 +9,8 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 
 use crate::Shared;
-use crate::shared::header::{self, Header, MERGED};
+use crate::shared::header::{Header, MERGED};
+use crate::shared::references;
 
 pub(crate) use rows::Rows;
 pub(crate) use slots::{SlotId, after_fork, row, row_or_new, test_all};
@@ -84,7 +85,7 @@ unsafe fn begin(object: NonNull<Header>) -> Option<SlotId> {
         slot.settle_way(header);
     } else {
         // SAFETY: by contract.
-        unsafe { header::ask_for_merge(object) };
+        unsafe { references::ask_for_merge(object) };
     }
     Some(slot)
 }

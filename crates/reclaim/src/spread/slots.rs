@@ -28,6 +28,7 @@ use crate::locked::Locked;
 use crate::padded::Padded;
 use crate::shared::header::{self, Header, MERGED};
 use crate::shared::node::{self, Node};
+use crate::shared::references;
 
 /// How many objects can be spread at a time.
 pub(crate) const SLOTS: usize = if cfg!(any(pysync_loom, pysync_shuttle)) { 1 } else { 512 };
@@ -250,7 +251,7 @@ impl SlotId {
         });
         if let Some(object) = free {
             // SAFETY: there is no reference any more, and the slot has been left by this thread.
-            unsafe { header::free(object) };
+            unsafe { references::free(object) };
         }
     }
 
