@@ -53,11 +53,14 @@ impl<M: Send> Queues<M> {
 
     /// Sends a message, and waits while there is no room.
     ///
-    /// `None` waits forever. `Some(ZERO)` is one attempt. A wait does not end before its timeout. Senders
-    /// that wait get room in the order in which they came. A [`send`](Self::send) takes room if it is
-    /// quicker, and so does a sender that comes after the last parked one has been woken and before that
-    /// one runs; the woken one then waits on, first in line. While it waits the thread sleeps, detached from its runtime, as
-    /// [`LockFlags::DETACH`] has it, and through signals.
+    /// `None` waits forever. `Some(ZERO)` is one attempt. A wait does not end before its timeout. While it
+    /// waits the thread sleeps, detached from its runtime, as [`LockFlags::DETACH`] has it, and through
+    /// signals.
+    ///
+    /// Senders that sleep get room in the order in which they came. One that does not sleep takes room if
+    /// it is quicker than the sender that has been woken for it: a [`send`](Self::send), a sender that
+    /// comes when no other is parked, and one that finds room as it is about to sleep. The woken sender
+    /// then waits on, first in line.
     ///
     /// # Errors
     /// As [`send`](Self::send), with `Timeout` instead of `Full`. A wait ends with `Closed` or `Stale` as

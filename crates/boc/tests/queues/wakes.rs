@@ -138,12 +138,18 @@ fn senders_get_room_in_the_order_in_which_they_came() {
     const SENDERS: usize = 5;
 
     let _watchdog = watchdog();
-    let queues = &with_capacity(1);
+    let (queues, sleepers): (_, [Sleeper; SENDERS]) = (&with_capacity(1), Default::default());
     queues.send("a", 0).unwrap();
     thread::scope(|scope| {
-        for number in 1..=SENDERS {
-            scope.spawn(move || queues.send_timed("a", number, [None, HOUR][number % 2]).unwrap());
+        for (before, sleeper) in sleepers.iter().enumerate() {
+            let number = before + 1;
+            scope.spawn(move || {
+                sleeper.enter();
+                queues.send_timed("a", number, [None, HOUR][number % 2]).unwrap();
+            });
+            // Counted, and past its last look at the ring.
             wait_for_senders(queues, "a", number);
+            sleeper.wait_until_asleep();
         }
         for number in 0..=SENDERS {
             wait_until(|| queues.len("a") == 1);
