@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -155,9 +156,15 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     // crate after the other.
     let (models, tests): (Vec<_>, Vec<_>) =
         chosen.iter().copied().partition(|(mutant, _)| mutant.killed_by.tool.is_checker());
+    // If one half cannot be run, the other is not to go on for an hour.
+    let has_failed = AtomicBool::new(false);
+    let half = |copy, chosen: &_| {
+        let survivors = survivors(workspace, copy, chosen, &has_failed);
+        survivors.inspect_err(|_| has_failed.store(true, Relaxed))
+    };
     let survivors = thread::scope(|scope| {
-        let models = scope.spawn(|| survivors(workspace, "models", &models));
-        let tests = survivors(workspace, "tests", &tests);
+        let models = scope.spawn(|| half("models", &models));
+        let tests = half("tests", &tests);
         let mut survivors = models.join().expect("it does not panic")?;
         survivors.extend(tests?);
         anyhow::Ok(survivors)
@@ -179,11 +186,13 @@ pub(crate) fn run(workspace: &Workspace, command: &Mutants) -> Result<Outcome> {
     Ok(Outcome::of(!survivors.is_empty()))
 }
 
-/// Makes each change in a copy of the workspace; names those that no test has noticed.
+/// Makes each change in a copy of the workspace; names those that no test has noticed. Ends early if another
+/// run `has_failed`.
 fn survivors(
     workspace: &Workspace,
     copy: &str,
     chosen: &[(&Mutant, &String)],
+    has_failed: &AtomicBool,
 ) -> Result<Vec<String>> {
     if chosen.is_empty() {
         return Ok(Vec::new());
@@ -191,21 +200,27 @@ fn survivors(
     let scratch = Scratch::make(workspace, copy)?;
     // A test that fails anyway would kill everything.
     for killer in chosen.iter().map(|(mutant, _)| &mutant.killed_by).collect::<BTreeSet<_>>() {
+        if has_failed.load(Relaxed) {
+            break;
+        }
         if !scratch.has_tests(killer)? {
             bail!("{killer}: no test has such a name");
         }
-        if scratch.run(killer)? != Verdict::Survived {
+        if scratch.run(killer, Sound::Yes)? != Verdict::Survived {
             bail!("{killer}: fails without any mutant");
         }
     }
 
     let mut survivors = Vec::new();
     for (mutant, broken) in chosen {
+        if has_failed.load(Relaxed) {
+            break;
+        }
         let started = Instant::now();
         let path = scratch.tree.join(&mutant.file);
         let original = fs::read_to_string(&path)?;
         fs::write(&path, broken)?;
-        let verdict = scratch.run(&mutant.killed_by);
+        let verdict = scratch.run(&mutant.killed_by, Sound::No);
         fs::write(&path, original)?;
         let verdict = verdict?;
         if verdict == Verdict::Survived {
@@ -242,6 +257,13 @@ enum Verdict {
     /// A test did not end.
     Hung,
     Survived,
+}
+
+/// Whether the copy is as the workspace is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sound {
+    Yes,
+    No,
 }
 
 /// A copy of the workspace to break.
@@ -286,20 +308,19 @@ impl Scratch {
     }
 
     /// Builds the killer's tests, which must succeed, and runs them.
-    fn run(&self, killer: &Killer) -> Result<Verdict> {
+    fn run(&self, killer: &Killer, sound: Sound) -> Result<Verdict> {
         let built = self.cargo(killer).arg("--no-run").output()?;
         if !built.status.success() {
             let errors = String::from_utf8_lossy(&built.stderr);
             bail!("{killer}: does not compile: {}", errors.trim());
         }
-        let mut child = self
-            .cargo(killer)
-            .args(["--", &killer.tests])
+        let mut tests = self.cargo(killer);
+        tests.args(["--", &killer.tests]);
+        if sound == Sound::No {
             // Many a broken lock hangs, and need not do so for long.
-            .env("PYSYNC_WATCHDOG", "20")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+            tests.env("PYSYNC_WATCHDOG", "20");
+        }
+        let mut child = tests.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let deadline = Instant::now() + Duration::from_secs(300);
         loop {
             match child.try_wait()? {
