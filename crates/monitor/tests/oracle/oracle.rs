@@ -18,7 +18,18 @@ const SOON: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 enum For {
     Place(Place),
+    /// And then to enter again, if it has a deadline.
+    Condition(Place),
     Threads(Vec<Task>),
+}
+
+impl For {
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Place(place) | Self::Condition(place) => Some(*place),
+            Self::Threads(_) => None,
+        }
+    }
 }
 
 /// When a thread waited, and what it was inside of.
@@ -90,7 +101,7 @@ impl Replay {
     fn next(&self, task: Task) -> Vec<Task> {
         match self.threads.get(&task).and_then(Thread::is_for) {
             None => Vec::new(),
-            Some(For::Place(place)) => {
+            Some(For::Place(place) | For::Condition(place)) => {
                 self.owners.get(place).copied().filter(|owner| *owner != task).into_iter().collect()
             }
             Some(For::Threads(tasks)) => {
@@ -130,7 +141,7 @@ impl Replay {
 
     /// A thread waits no more.
     fn close(&mut self, task: Task, note: &Note) {
-        let is_broken = matches!(note.event, Event::Lost(..) | Event::GaveUp);
+        let is_broken = matches!(note.event, Event::Lost(..) | Event::GaveUp | Event::Cancelled);
         let mut at = 0;
         while at < self.open.len() {
             if !self.open[at].threads.contains(&task) {
@@ -160,7 +171,7 @@ impl Replay {
             }
             Event::Waits(place) => {
                 thread.leave(*place);
-                thread.begin_wait(note, For::Place(*place));
+                thread.begin_wait(note, For::Condition(*place));
                 assert_eq!(self.owners.remove(place), Some(task));
                 self.look(task, note.when);
             }
@@ -175,7 +186,7 @@ impl Replay {
                 assert_eq!(before, None, "two threads are inside of {place}");
                 self.close(task, note);
             }
-            Event::Lost(..) | Event::GaveUp => {
+            Event::Lost(..) | Event::GaveUp | Event::Cancelled => {
                 thread.end_wait(note);
                 self.close(task, note);
             }
@@ -188,7 +199,7 @@ impl Replay {
                 thread.leave(*place);
                 assert_eq!(self.owners.remove(place), Some(task));
             }
-            Event::Commits(_) => (),
+            Event::Commits(_) | Event::StillFalse => (),
             Event::Ends => {
                 assert!(!thread.is_waiting && thread.holds.is_empty(), "an end has left all");
                 thread.has_ended = true;
@@ -240,7 +251,7 @@ fn abort(
     assert_eq!((victim.thread, victim.age), (youngest.thread, youngest.age), "{cycle:?}");
     let me = logs.iter().find(|log| log.task == task).unwrap();
     assert_eq!(victim.thread, me.thread, "the victim is told: {cycle:?}");
-    assert!(matches!(want.is_for, For::Place(place) if victim.wants == Some(place)));
+    assert!(want.is_for.place().is_some_and(|place| victim.wants == Some(place)));
     let oldest = links.iter().map(|link| link.age).min().unwrap();
     assert!(cycle.has_join() || victim.age > oldest, "the oldest has lost: {cycle:?}");
 
@@ -257,7 +268,8 @@ fn abort(
         waits
             .filter(|(_, wait)| {
                 let is_it = match (&wait.is_for, told.wants) {
-                    (For::Place(place), Some(wants)) => *place == wants,
+                    (For::Condition(place), Some(wants)) => *place == wants,
+                    (For::Place(place), Some(wants)) => *place == wants && !told.is_for_condition,
                     (For::Threads(tasks), None) => tasks.iter().any(|task| {
                         logs.iter().any(|log| log.task == *task && log.thread == told.waits_for)
                     }),
@@ -322,6 +334,18 @@ pub(crate) fn check(ran: &Ran, counts: &mut Counts) {
         abort((*task, want, note.at), cycle, (&ran.logs, &replay.threads), ages.as_mut());
         counts.aborts += 1;
         counts.aborts_by_joins += usize::from(cycle.has_join());
+        counts.aborts_by_conditions += usize::from(cycle.has_condition());
+        counts.lost_conditions += usize::from(cycle.links[cycle.victim].is_for_condition);
+    }
+    for (_, note) in &notes {
+        match note.event {
+            Event::Waits(_) => counts.waits += 1,
+            Event::Joins(_) => counts.joins += 1,
+            Event::GaveUp => counts.gave_up += 1,
+            Event::StillFalse => counts.still_false += 1,
+            Event::Cancelled => counts.cancelled += 1,
+            _ => {}
+        }
     }
     counts.commits += values(&notes, &ran.balances);
     counts.cycles += replay.cycles;

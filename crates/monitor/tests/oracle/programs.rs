@@ -1,11 +1,13 @@
 //! What the threads do: transfers between accounts that are entered in random orders.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use pysync_monitor::{AsDeadlock, Deadlock, EnterError, Inside, Monitor, Stopped, attempt, branch};
+use pysync_monitor::{
+    AsDeadlock, Condition, Deadlock, EnterError, Inside, Monitor, Stopped, attempt, branch,
+};
 
 use crate::recorder::{Cycle, Event, Log, Place, Task};
 
@@ -53,9 +55,19 @@ pub(crate) struct Ran {
 #[derive(Default)]
 struct Account {
     balance: i64,
-    /// What a thread waits for here. The feeder makes them, and each wait takes one.
+    /// What a thread waits for here. A feeder makes them, and each wait takes one.
     tokens: usize,
+    /// The feeder is to end.
+    is_over: bool,
 }
+
+impl Account {
+    fn has_token(&self) -> bool {
+        self.tokens > 0
+    }
+}
+
+static HAS_TOKEN: Condition<Account> = Condition::new("a token", Account::has_token);
 
 /// Numbers that look random, the same for the same seed.
 struct Random(u64);
@@ -83,8 +95,17 @@ enum Act {
     Nothing,
     Yield,
     Leave,
+    /// For a closure of its own.
     Wait,
+    /// For the condition that others wait for as well.
+    WaitShared,
     WaitFor(Duration),
+}
+
+impl Act {
+    fn takes_token(self) -> bool {
+        matches!(self, Self::Wait | Self::WaitShared | Self::WaitFor(_))
+    }
 }
 
 struct Step {
@@ -121,6 +142,7 @@ impl Plan {
                 let act = match () {
                     () if random.percent(shape.waits) => match random.below(3) {
                         0 => Act::WaitFor(time(random)),
+                        1 => Act::WaitShared,
                         _ => Act::Wait,
                     },
                     () if random.percent(shape.leaves) => Act::Leave,
@@ -144,9 +166,17 @@ impl Plan {
 #[derive(Debug)]
 enum Stop {
     Deadlock(Deadlock),
+    /// The thread has lost, which it has not noted yet.
+    New(Deadlock),
     GaveUp,
     /// A child has failed.
     Joined,
+}
+
+impl From<Deadlock> for Stop {
+    fn from(deadlock: Deadlock) -> Self {
+        Self::New(deadlock)
+    }
 }
 
 impl AsDeadlock for Stop {
@@ -216,9 +246,9 @@ impl<'a> Enters<'a> {
         let (place, monitor) = (step.place, &self.world.monitors[step.place]);
         self.log.note(Event::Wants(place));
         match step.timeout {
-            None => match monitor.enter(|inside| self.inside(index, inside)) {
-                Ok(result) => result,
-                Err(deadlock) => Err(self.lost(deadlock)),
+            None => match monitor.with(|inside| self.inside(index, inside)) {
+                Err(Stop::New(deadlock)) => Err(self.lost(deadlock)),
+                result => result,
             },
             Some(time) => match monitor.enter_for(time, |inside| self.inside(index, inside)) {
                 Ok(result) => result,
@@ -234,13 +264,23 @@ impl<'a> Enters<'a> {
         self.log.note(Event::Got(step.place));
         let mut inside = self.act(step, inside)?;
         self.read.push(inside.balance);
+        let (change, taken) = (step.change, usize::from(step.act.takes_token()));
+        let write = move |account: &mut Account| {
+            account.balance += change;
+            account.tokens -= taken;
+        };
+        let is_undone = step.timeout.is_none();
+        if is_undone {
+            write(&mut inside);
+            inside.undo(move |account| {
+                account.balance -= change;
+                account.tokens += taken;
+            });
+        }
         let result = self.from(index + 1);
-        if result.is_ok() {
+        if result.is_ok() && !is_undone {
             // All that could fail is over.
-            inside.balance += step.change;
-            if let Act::Wait | Act::WaitFor(_) = step.act {
-                inside.tokens -= 1;
-            }
+            write(&mut inside);
         }
         self.log.note(Event::Leaves(step.place));
         result
@@ -252,18 +292,8 @@ impl<'a> Enters<'a> {
         inside: Inside<'m, Account>,
     ) -> Result<Inside<'m, Account>, Stop> {
         let place = step.place;
-        let has_token = |account: &Account| account.tokens > 0;
-        let stopped = |this: &mut Self, stopped| match stopped {
-            Stopped::Deadlock(deadlock) => this.lost(deadlock),
-            Stopped::Cancelled(_) => this.gave_up(),
-            Stopped::Interrupted => unreachable!("no flag asks for it"),
-        };
         match step.act {
-            Act::Nothing => Ok(inside),
-            Act::Yield => {
-                thread::yield_now();
-                Ok(inside)
-            }
+            Act::Yield => thread::yield_now(),
             Act::Leave => {
                 self.log.note(Event::Leaves(place));
                 let left = inside.leave(|| {
@@ -272,28 +302,47 @@ impl<'a> Enters<'a> {
                 });
                 let (inside, ()) = left.map_err(|deadlock| self.lost(deadlock))?;
                 self.log.note(Event::Got(place));
-                Ok(inside)
+                return Ok(inside);
             }
+            act if act.takes_token() && !inside.has_token() => return self.wait(step, inside),
+            // It has what it would wait for, and stays inside.
             Act::Wait => {
-                self.log.note(Event::Waits(place));
-                let inside = inside.wait_until(has_token).map_err(|why| stopped(self, why))?;
-                assert!(inside.tokens > 0, "a condition is true on return");
-                self.log.note(Event::Got(place));
-                Ok(inside)
+                let waited = inside.wait_until(Account::has_token);
+                return Ok(waited.expect("true at once"));
             }
-            Act::WaitFor(time) => {
-                self.log.note(Event::Waits(place));
-                let waited = inside.wait_until_for(time, has_token);
-                let (inside, is_true) = waited.map_err(|why| stopped(self, why))?;
-                self.log.note(Event::Got(place));
-                assert_eq!(is_true, inside.tokens > 0);
-                if is_true {
-                    return Ok(inside);
-                }
-                self.log.note(Event::Leaves(place));
-                Err(Stop::GaveUp)
-            }
+            _ => {}
         }
+        Ok(inside)
+    }
+
+    /// Waits for a token, of which there is none.
+    fn wait<'m>(
+        &mut self,
+        step: &Step,
+        inside: Inside<'m, Account>,
+    ) -> Result<Inside<'m, Account>, Stop> {
+        self.log.note(Event::Waits(step.place));
+        let waited = match step.act {
+            Act::WaitFor(time) => inside.wait_until_for(time, Account::has_token),
+            Act::WaitShared => inside.wait_for(&HAS_TOKEN).map(|inside| (inside, true)),
+            _ => inside.wait_until(Account::has_token).map(|inside| (inside, true)),
+        };
+        let (inside, is_true) = waited.map_err(|stopped| match stopped {
+            Stopped::Deadlock(deadlock) => self.lost(deadlock),
+            Stopped::Cancelled(_) => {
+                self.log.note(Event::Cancelled);
+                Stop::GaveUp
+            }
+            Stopped::Interrupted => unreachable!("no flag asks for it"),
+        })?;
+        self.log.note(Event::Got(step.place));
+        assert_eq!(is_true, inside.has_token(), "a condition is as it is said to be on return");
+        if is_true {
+            return Ok(inside);
+        }
+        self.log.note(Event::StillFalse);
+        self.log.note(Event::Leaves(step.place));
+        Err(Stop::GaveUp)
     }
 
     fn inside_of_all(&mut self) -> Result<(), Stop> {
@@ -324,20 +373,17 @@ impl<'a> Enters<'a> {
     }
 }
 
-/// Makes tokens in each account, until all others have ended. It waits for a moment only: what it waits for may be held
-/// by a thread that waits for a token elsewhere. But it does wait, so that a thread that leaves after it has lost hands
-/// over to it.
-fn feed(world: &World, is_over: &AtomicBool) {
-    while !is_over.load(SeqCst) {
-        for monitor in &world.monitors {
-            _ = monitor.enter_for(Duration::from_millis(5), |mut account| {
-                if account.tokens < 2 {
-                    account.tokens += 1;
-                }
-            });
-        }
-        thread::yield_now();
-    }
+/// Makes a token in an account whenever there is none, until it is told to end. It is inside of nothing else, so that
+/// it always gets on.
+fn feed(monitor: &Monitor<Account>) {
+    let token = |inside: Inside<'_, Account>| {
+        let inside = inside.wait_until(|account| account.is_over || account.tokens == 0)?;
+        // Others find that there is none, and wait.
+        let (mut inside, ()) = inside.leave(|| (0..3).for_each(|_| thread::yield_now()))?;
+        inside.tokens += 1;
+        Ok::<_, Stopped>(inside.is_over)
+    };
+    while !monitor.with(token).expect("it has nothing to lose") {}
 }
 
 pub(crate) fn run(shape: &Shape, seed: u64) -> Ran {
@@ -350,10 +396,10 @@ pub(crate) fn run(shape: &Shape, seed: u64) -> Ran {
         logs: Mutex::default(),
         is_repeated: shape.is_repeated,
     };
-    let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let world = &world;
-        let feeder = (shape.waits > 0).then(|| scope.spawn(|| feed(world, &is_over)));
+        let fed = &world.monitors[..if shape.waits > 0 { shape.monitors } else { 0 }];
+        let feeders: Vec<_> = fed.iter().map(|monitor| scope.spawn(|| feed(monitor))).collect();
         let threads: Vec<_> = (0..shape.threads)
             .map(|id| {
                 scope.spawn(move || {
@@ -368,10 +414,9 @@ pub(crate) fn run(shape: &Shape, seed: u64) -> Ran {
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
-        is_over.store(true, SeqCst);
-        if let Some(feeder) = feeder {
-            feeder.join().unwrap();
-        }
+        let end = |monitor: &Monitor<Account>| monitor.enter(|mut account| account.is_over = true);
+        fed.iter().for_each(|monitor| end(monitor).unwrap());
+        feeders.into_iter().for_each(|feeder| feeder.join().unwrap());
     });
     let balance = |monitor: &Monitor<Account>| monitor.try_enter(|account| account.balance);
     let balances = world.monitors.iter().map(|monitor| balance(monitor).expect("it is free"));

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Instant;
 
-use pysync_monitor::{Deadlock, MonitorId};
+use pysync_monitor::{Deadlock, MonitorId, Waits};
 use pysync_platform::{Native, Runtime};
 
 /// A number for each thread that there ever is: that of the system may be used again.
@@ -20,16 +20,20 @@ pub(crate) enum Event {
     Begins,
     /// It is about to enter.
     Wants(Place),
-    /// It is inside, and about to wait for a condition outside.
+    /// It is inside, and about to wait outside for a condition that is not true.
     Waits(Place),
     /// It is inside.
     Got(Place),
+    /// It is inside, since the time of its wait for a condition is over.
+    StillFalse,
     /// It is about to leave.
     Leaves(Place),
     /// It has lost a wait.
     Lost(Cycle),
     /// It has given up a wait.
     GaveUp,
+    /// A wait has been cancelled.
+    Cancelled,
     /// It is about to wait until these have ended.
     Joins(Vec<Task>),
     /// They have.
@@ -56,6 +60,7 @@ pub(crate) struct Told {
     pub(crate) holds: Option<Place>,
     /// None if it joins.
     pub(crate) wants: Option<Place>,
+    pub(crate) is_for_condition: bool,
     pub(crate) waits_for: u64,
 }
 
@@ -67,6 +72,7 @@ impl Cycle {
             age: link.age,
             holds: index(link.holds),
             wants: index(link.wants),
+            is_for_condition: matches!(link.waits, Waits::ForCondition(_)),
             waits_for: link.waits_for.expect("a thread of a cycle waits for another"),
         });
         Self { links: links.collect(), victim: deadlock.victim() }
@@ -74,6 +80,10 @@ impl Cycle {
 
     pub(crate) fn has_join(&self) -> bool {
         self.links.iter().any(|link| link.wants.is_none())
+    }
+
+    pub(crate) fn has_condition(&self) -> bool {
+        self.links.iter().any(|link| link.is_for_condition)
     }
 }
 
