@@ -10,33 +10,8 @@ use pysync_monitor::{
 use pysync_testing::model::TryOut;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-#[derive(Debug)]
-enum Error {
-    Failed,
-    Cancelled,
-    Deadlock(Deadlock),
-}
-
-impl From<Cancelled> for Error {
-    fn from(_: Cancelled) -> Self {
-        Self::Cancelled
-    }
-}
-
-impl From<Deadlock> for Error {
-    fn from(deadlock: Deadlock) -> Self {
-        Self::Deadlock(deadlock)
-    }
-}
-
-impl From<Stopped> for Error {
-    fn from(stopped: Stopped) -> Self {
-        match stopped {
-            Stopped::Deadlock(deadlock) => Self::Deadlock(deadlock),
-            _ => Self::Cancelled,
-        }
-    }
-}
+/// A thread fails without more to say.
+type Error = crate::error::Error<()>;
 
 fn is_never<T>(_: &T) -> bool {
     false
@@ -49,14 +24,14 @@ fn failing_while_spawning() {
     TryOut::new("branch, failing while spawning", 10_000).run_model(|| {
         let never = Monitor::new(0);
         let result = branch::<(), Error>(|b| {
-            b.spawn(|| Err::<(), _>(Error::Failed));
+            b.spawn(|| Err::<(), _>(Error::Failed(())));
             for _ in 0..2 {
                 b.spawn(|| Ok(never.enter_when(is_never, |_| ())?));
             }
             Ok(())
         });
         let failures = result.unwrap_err().resume_panic();
-        assert!(matches!(failures.cause(), Some(Failure::Error(Error::Failed))));
+        assert!(matches!(failures.cause(), Some(Failure::Error(Error::Failed(())))));
         assert_eq!(failures.iter().count(), 3);
         for failure in failures.into_iter().skip(1) {
             assert!(matches!(failure, Failure::Error(Error::Cancelled) | Failure::Cancelled));
@@ -75,11 +50,11 @@ fn failing_while_a_thread_spawns() {
                 b.spawn(|| Ok(never.enter_when(is_never, |_| ())?));
                 Ok(check()?)
             });
-            Err(Error::Failed)
+            Err(Error::Failed(()))
         });
         let failures = result.unwrap_err().resume_panic().into_vec();
         // The first thread may have run to its end before.
-        assert!(matches!(failures[0], Failure::Error(Error::Failed)), "{failures:?}");
+        assert!(matches!(failures[0], Failure::Error(Error::Failed(()))), "{failures:?}");
     });
 }
 

@@ -8,4 +8,6 @@
 mod branches;
 mod closed;
 mod conditions;
+#[path = "../common/error.rs"]
+mod error;
 mod monitors;
