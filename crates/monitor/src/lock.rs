@@ -1,5 +1,6 @@
 //! The lock of a monitor: its owner and its state in one word.
 
+use std::mem;
 use std::panic::Location;
 use std::pin::pin;
 use std::ptr::{self, NonNull};
@@ -163,10 +164,10 @@ impl Lock {
         deadline: Deadline,
         flags: LockFlags,
     ) -> Result<(), Blocked> {
+        let not_inside = NotInside(me);
         let result = self.wait::<R>(me, at, deadline, flags);
-        if result.is_err() && me.is_outside() {
-            // The age that the wait has brought is over with it.
-            me.has_left_all();
+        if result.is_ok() {
+            mem::forget(not_inside);
         }
         result
     }
@@ -265,6 +266,17 @@ impl Lock {
             State::Claimed | State::Cancelled | State::ToCancel => {
                 unreachable!("only a wait for a condition can be so")
             }
+        }
+    }
+}
+
+/// A wait has ended outside, be it by a panic of a pending call or of a hook: the age that it has brought is over with it.
+struct NotInside(&'static Node);
+
+impl Drop for NotInside {
+    fn drop(&mut self) {
+        if self.0.is_outside() {
+            self.0.has_left_all();
         }
     }
 }

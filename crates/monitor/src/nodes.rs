@@ -6,9 +6,15 @@ use std::ptr;
 use pysync_platform::primitive;
 
 use crate::node::Node;
+use crate::scope;
 
 primitive::thread_local! {
     static CURRENT: Cell<*const Node> = Cell::new(ptr::null())
+}
+
+primitive::thread_local! {
+    /// The node that is hidden while the thread waits, or null.
+    static HIDDEN: Cell<*const Node> = Cell::new(ptr::null())
 }
 
 primitive::thread_local! {
@@ -36,6 +42,10 @@ fn take() -> &'static Node {
     assert!(!EVALUATES.with(Cell::get), "a condition must not enter a monitor");
     let node = reserve();
     adopt(node);
+    // SAFETY: nodes are never freed.
+    if let Some(outer) = unsafe { HIDDEN.with(Cell::get).as_ref() } {
+        scope::nest(outer, node);
+    }
     node
 }
 
@@ -43,30 +53,37 @@ fn take() -> &'static Node {
 /// and walkers read what a thread that waits is inside of.
 pub(crate) struct Hidden {
     node: *const Node,
+    /// What was hidden before.
+    outer: *const Node,
     evaluates: bool,
 }
 
 impl Hidden {
     /// The thread is about to wait. A hook of its runtime, or a subscriber to events, that enters a monitor meanwhile does
-    /// so as another thread.
+    /// so as another thread, which is cancelled with this one.
     pub(crate) fn while_waiting() -> Self {
         let evaluates = EVALUATES.with(Cell::get);
-        Self { node: CURRENT.with(|current| current.replace(ptr::null())), evaluates }
+        let node = CURRENT.with(|current| current.replace(ptr::null()));
+        Self { node, outer: HIDDEN.with(|hidden| hidden.replace(node)), evaluates }
     }
 
     /// The thread is about to evaluate a condition, which cannot enter.
     pub(crate) fn while_evaluating() -> Self {
         let evaluates = EVALUATES.with(|evaluates| evaluates.replace(true));
-        Self { node: CURRENT.with(|current| current.replace(ptr::null())), evaluates }
+        let node = CURRENT.with(|current| current.replace(ptr::null()));
+        Self { node, outer: HIDDEN.with(Cell::get), evaluates }
     }
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
         EVALUATES.with(|evaluates| evaluates.set(self.evaluates));
+        HIDDEN.with(|hidden| hidden.set(self.outer));
         let other = CURRENT.with(|current| current.replace(self.node));
         // SAFETY: nodes are never freed.
-        if let Some(other) = unsafe { other.as_ref() } {
+        let (node, other) = unsafe { (self.node.as_ref(), other.as_ref()) };
+        if let Some(other) = other {
+            node.into_iter().for_each(|node| scope::unnest(node, other));
             give_back(other);
         }
     }

@@ -106,12 +106,35 @@ pub(crate) struct InScopes {
     scope: Cell<*const Scope>,
     /// Which thread of the scope in its `joins` the thread waits for; `None` if for all. Under the same lock.
     child: Cell<Option<usize>>,
+    /// The node that the thread has in a hook while it waits by this one, or null. Under the same lock.
+    nested: Cell<*const Node>,
 }
 
 impl InScopes {
     pub(crate) fn new() -> Self {
-        Self { scope: Cell::new(ptr::null()), child: Cell::new(None) }
+        Self {
+            scope: Cell::new(ptr::null()),
+            child: Cell::new(None),
+            nested: Cell::new(ptr::null()),
+        }
     }
+}
+
+/// The calling thread, which waits by the one node, has taken the other in a hook: what it waits for there is cancelled
+/// with its scope, too.
+pub(crate) fn nest(outer: &Node, node: &'static Node) {
+    in_tree(|| {
+        node.in_scopes.scope.set(CURRENT.with(Cell::get));
+        outer.in_scopes.nested.set(node);
+    });
+}
+
+/// The hook is over.
+pub(crate) fn unnest(outer: &Node, node: &Node) {
+    in_tree(|| {
+        outer.in_scopes.nested.set(ptr::null());
+        node.in_scopes.scope.set(ptr::null());
+    });
 }
 
 // SAFETY: what is inside is accessed under the lock of all scopes.
@@ -297,8 +320,11 @@ impl Drop for Begun<'_> {
     }
 }
 
-/// Ends the wait of a thread, if it can be cancelled and its scope is. Called with the lock of all scopes.
+/// Ends the wait of a thread, if it can be cancelled and its scope is, and that in a hook. Called with the lock of all
+/// scopes.
 fn cancel_wait(node: &'static Node) {
+    // SAFETY: with the lock; nodes are never freed.
+    unsafe { node.in_scopes.nested.get().as_ref() }.into_iter().for_each(cancel_wait);
     // SAFETY: with the lock.
     let scope = unsafe { node.in_scopes.scope.get().as_ref() };
     if !scope.is_some_and(Scope::is_cancelled) || !node.cancel() {

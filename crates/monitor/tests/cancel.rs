@@ -1,13 +1,16 @@
 //! What is cancelled and what is not.
 #![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
+use std::cell::Cell;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use pysync_monitor::{
-    Cancelled, Failure, Failures, Monitor, Stopped, branch, check, shield, sleep, snapshot,
+    Cancelled, Failure, Failures, Inside, Monitor, Stopped, branch, check, shield, sleep, snapshot,
 };
+use pysync_platform::{Native, ThreadHooks};
 use pysync_testing::{Sleeper, sleeping, wait_until, watchdog};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -51,19 +54,27 @@ fn a_sleep_ends_at_once() {
 fn a_wait_for_a_condition_ends_and_the_thread_is_outside() {
     let _watchdog = watchdog();
     let monitor = Monitor::named("a condition", 0);
+    let (is_in_there, has_left) = (AtomicBool::new(false), AtomicBool::new(false));
     let failures = branch::<(), Cancelled>(|b| {
         b.spawn(|| {
             let waited = monitor.enter(|inside| {
                 let waited = inside.wait_until(|value| *value == 1).map(|_| ());
                 // Another thread is in there meanwhile.
-                wait_until(|| monitor.try_enter(|_| ()).is_some());
+                wait_until(|| is_in_there.load(SeqCst));
                 waited
             });
             assert!(matches!(waited, Ok(Err(Stopped::Cancelled(_)))));
+            has_left.store(true, SeqCst);
             check()
         });
         wait_until(|| is_waited_for("a condition"));
         b.cancel();
+        let tries = |_: Inside<'_, u32>| {
+            is_in_there.store(true, SeqCst);
+            wait_until(|| has_left.load(SeqCst));
+            thread::scope(|scope| scope.spawn(|| monitor.try_enter(|_| ())).join().unwrap())
+        };
+        assert_eq!(monitor.enter(tries).unwrap(), None, "two threads are inside");
         Ok(())
     });
     assert!(failed(failures));
@@ -411,4 +422,41 @@ fn a_wait_after_one_that_was_cancelled() {
         });
         assert!(failed(result));
     }
+}
+
+static NEVER: Monitor<u32> = Monitor::named("a hook's condition", 0);
+thread_local! {
+    static HOOK_WAITS: Cell<bool> = const { Cell::new(false) };
+    static HOOK_WAITED: Cell<Option<Result<(), Stopped>>> = const { Cell::new(None) };
+}
+
+fn wait_before_sleep() -> bool {
+    if HOOK_WAITS.replace(false) {
+        HOOK_WAITED.set(Some(NEVER.enter_when(|value| *value == 1, |_| ())));
+    }
+    false
+}
+
+/// A hook of a thread waits while the thread waits: the cancel ends both waits.
+#[test]
+fn a_wait_in_a_hook_is_cancelled_with_its_thread() {
+    static HOOKS: ThreadHooks = ThreadHooks { detach: wait_before_sleep, attach: || () };
+    let _watchdog = watchdog();
+    let monitor = Monitor::new(0);
+    let wait = || {
+        Native::set_thread_hooks(Some(&HOOKS));
+        HOOK_WAITS.set(true);
+        let waited = monitor.enter_when(|value| *value == 1, |_| ());
+        Native::set_thread_hooks(None);
+        assert!(matches!(HOOK_WAITED.take(), Some(Err(Stopped::Cancelled(_)))));
+        waited
+    };
+    let failures = branch::<(), Stopped>(|b| {
+        b.spawn(wait);
+        wait_until(|| is_waited_for("a hook's condition"));
+        b.cancel();
+        Ok(())
+    });
+    let failures = failures.unwrap_err().resume_panic().into_vec();
+    assert!(matches!(&failures[..], [Failure::Error(Stopped::Cancelled(_))]), "{failures:?}");
 }

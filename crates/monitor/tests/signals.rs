@@ -2,11 +2,13 @@
 // The portable parker sleeps through signals, so there is nothing to see.
 #![cfg(all(target_os = "linux", not(any(pysync_loom, pysync_shuttle, pysync_portable))))]
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pysync_monitor::{Deadlock, EnterError, Monitor, attempt, snapshot};
+use pysync_monitor::{Deadlock, EnterError, Monitor, MonitorId, attempt, snapshot};
+use pysync_platform::{Deadline, LockFlags, Native, PendingCallError};
 use pysync_testing::{
     Target, ThreadId, alone, rain, rain_until, signals_handled, wait_until, watchdog,
 };
@@ -123,6 +125,42 @@ fn signals_neither_lengthen_nor_shorten_a_timeout() {
         // SAFETY: joined later.
         unsafe { rain_until(&[target.thread()], || waiter.is_finished()) };
         waiter.join().unwrap();
+    });
+}
+
+/// A pending call panics in a wait. The thread is inside of nothing, and its next wait has an age of its own.
+#[test]
+fn a_pending_call_that_panics() {
+    fn panics() -> Result<(), PendingCallError> {
+        resume_unwind(Box::new("pending"))
+    }
+    let _alone = alone();
+    let _watchdog = watchdog();
+    let monitor = Monitor::named("pending calls", 0);
+    let (target, has_panicked) = (Target::default(), AtomicUsize::new(0));
+    let age = || {
+        let wants = |id: MonitorId| id.name() == Some("pending calls");
+        wait_until(|| waiting("pending calls") == 1);
+        snapshot().iter().find(|link| link.wants.is_some_and(wants)).unwrap().age
+    };
+    thread::scope(|scope| {
+        _ = monitor.enter(|_| {
+            scope.spawn(|| {
+                target.enter();
+                Native::set_pending_calls(Some(panics));
+                let flags = LockFlags::DETACH | LockFlags::HANDLE_SIGNALS;
+                let enter = || _ = monitor.enter_in::<Native, _>(Deadline::NEVER, flags, |_| ());
+                assert!(catch_unwind(AssertUnwindSafe(enter)).is_err());
+                Native::set_pending_calls(None);
+                has_panicked.store(1, SeqCst);
+                monitor.enter(|_| ()).unwrap();
+            });
+            let threads = [target.thread()];
+            let first = age();
+            // SAFETY: the thread ends after this.
+            unsafe { rain_until(&threads, || has_panicked.load(SeqCst) == 1) };
+            assert!(age() > first);
+        });
     });
 }
 
