@@ -48,6 +48,22 @@ fn both_wait_for_a_time() {
     Explore::new("2 in opposite orders for a time").bounded().run(Monitors::new, bodies, is_over);
 }
 
+/// The one that has given up waits again, inside of nothing, while the cycle is broken that it was in. It does not lose
+/// that wait.
+#[test]
+fn a_wait_that_is_over_and_the_next_one() {
+    fn enter_both_soon_and_one(m: &Monitors) {
+        enter_both_soon(m, 0, 1);
+        m.get(1).enter(|value| value.add_one()).expect("inside of nothing");
+    }
+    let bodies = [enter_both_soon_and_one, |m: &Monitors| m.ends.ended(m.enter_both(1, 0), 2)];
+    Explore::new("1 for a time, and again").bounded().run(Monitors::new, bodies, |m| {
+        let [done, lost, given_up] = m.ends.all();
+        assert!(lost <= 1 && done + lost + given_up == 2);
+        m.are_left([done, done + 1, 0]);
+    });
+}
+
 /// A wait that is over leaves the queue while the owner leaves the monitor.
 #[test]
 fn a_wait_is_over_while_the_owner_leaves() {
