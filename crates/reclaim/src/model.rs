@@ -5,12 +5,19 @@ use std::sync::Arc;
 use pysync_platform::{Deadline, Native};
 
 use crate::finalize::queue;
+use crate::shared::header::Header;
 use crate::shared::node;
-use crate::{Drained, Finalize, Finalized};
+use crate::{Drained, Finalize, Finalized, Spread};
 
 /// The calling thread ends: another one may take its node.
 pub fn end_of_thread() {
     node::end::end_of_thread();
+}
+
+/// Whether each thread counts the handles of the object in its row.
+pub fn is_spread<T: Send + Sync>(base: &Spread<T>) -> bool {
+    // SAFETY: the base is a handle.
+    unsafe { Header::of(base.header()) }.is_spread()
 }
 
 /// A finalizer whose thread is one of the model.

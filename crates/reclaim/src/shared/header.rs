@@ -177,17 +177,17 @@ impl Header {
     pub(crate) fn set_way(&self, slot: SlotId, is_spread: bool) {
         let bits = TAG | if is_spread { SPREAD } else { DRAINS } | slot.place() << 3;
         // Ordering: Release pairs with the Acquire in `release_foreign`: who sees it sees that the object is
-        // merged.
-        self.owner.store(ptr::without_provenance_mut(bits), Release);
+        // merged. Not a store: loom would have that come before the exchange of a merger that found no slot.
+        self.owner.swap(ptr::without_provenance_mut(bits), Release);
     }
 
     /// Says that rows count the object; the shared word before.
     pub(crate) fn mark_slotted(&self) -> usize {
-        // Ordering: Release for the slot, which `settle_way` looks for; Acquire, to see what was merged. Of
-        // this and the step that merges, the later one sees the other.
+        // Ordering: Release pairs with the Acquire in `merge`: if that comes later it finds the slot, and the
+        // base there. If it has come before, all that a spreader needs of it is in the word itself.
         let mut word = self.shared.load(Relaxed);
         loop {
-            match self.shared.compare_exchange(word, word | SLOTTED, AcqRel, Relaxed) {
+            match self.shared.compare_exchange(word, word | SLOTTED, Release, Relaxed) {
                 Ok(_) => return word,
                 Err(actual) => word = actual,
             }
@@ -215,6 +215,14 @@ impl Header {
                 }
             }
         }
+    }
+
+    /// Whether threads that look now count in their rows.
+    #[cfg(any(pysync_loom, pysync_shuttle))]
+    pub(crate) fn is_spread(&self) -> bool {
+        // loom lets a load see an older value than the last one here. An exchange that fails sees that.
+        let null = ptr::null_mut();
+        self.owner.compare_exchange(null, null, Acquire, Acquire).is_err_and(is_spread)
     }
 
     /// Has the owner look into its inbox when it drops a handle to this object, which is about to be there.

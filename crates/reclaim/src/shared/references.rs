@@ -147,8 +147,9 @@ pub(super) unsafe fn merge(this: NonNull<Header>) {
     header.local.store(0, Relaxed);
     // The owner word is written after this, so that an object is merged for each thread that does not see its
     // owner there any more. The caller's reference keeps it until then.
-    // Ordering: Release for what the owner did with the object; Acquire for the slot, as in `mark_slotted`.
-    header.shared.fetch_add(local as usize * ONE + MERGED, AcqRel);
+    // Ordering: Acquire pairs with the Release in `mark_slotted`, for the slot. There is no Release: the
+    // caller's reference is given up after this, with one, and until then no thread frees the object.
+    header.shared.fetch_add(local as usize * ONE + MERGED, Acquire);
     header.settle_way();
 }
 

@@ -1,6 +1,8 @@
 //! Spread counts: the zero test, and who notices the last drop.
 
-use pysync_reclaim::{Shared, Spread, model};
+use std::sync::Mutex;
+
+use pysync_reclaim::{Shared, Spread, away, model};
 
 use super::{Model, World};
 
@@ -116,6 +118,69 @@ fn another_thread_spreads() {
     }
     let model = Model::new("spread, end").preemptions(2);
     model.run(|| World::new(2), end, [spread], World::is_dropped);
+}
+
+/// A world whose owner counts one handle, the first, and the shared word the others.
+fn counted_elsewhere(handles: usize) -> World {
+    let world = World::new(1);
+    let first = world.take(0);
+    let others = away(|| (1..handles).map(|_| Mutex::new(Some(first.clone()))).collect::<Vec<_>>());
+    world.put(0, first);
+    World { handles: world.handles.into_iter().chain(others).collect(), ..world }
+}
+
+fn spread_1(w: &World) {
+    let handle = w.take(1);
+    *w.base.lock().unwrap() = Some(Shared::spread(&handle));
+    handle.read();
+    drop(handle);
+}
+
+/// The owner merges while another thread spreads: of the two the later one tells the threads to count in
+/// their rows.
+#[test]
+fn a_spread_is_not_lost_to_a_merge() {
+    fn merge(w: &World) {
+        drop(w.take(0));
+    }
+    fn after(w: &World) {
+        Shared::collect();
+        let base = w.take_base();
+        assert!(model::is_spread(&base), "the object is not spread");
+        drop(base);
+        w.is_dropped();
+    }
+    Model::new("merge, spread").preemptions(3).run(
+        || counted_elsewhere(2),
+        merge,
+        [spread_1],
+        after,
+    );
+}
+
+/// An object is merged, and spread by that, while its spreader has not marked the shared word yet. A thread
+/// counts clones in its row and their drops in the shared word, whose count comes to zero.
+#[test]
+fn rows_count_only_what_the_shared_word_knows_of() {
+    /// Of as many handles as the shared word counts, and one.
+    fn clone_in_a_row(w: &World) {
+        drop(w.take(0));
+        let handle = w.take(2);
+        let clones = [handle.clone(), handle.clone()];
+        away(|| {
+            drop(handle);
+            drop(clones);
+        });
+    }
+    fn after(w: &World) {
+        Shared::collect();
+        let base = w.take_base();
+        base.read();
+        drop(base);
+        w.is_dropped();
+    }
+    let model = Model::new("merge, spread, clones in a row").preemptions(1);
+    model.run(|| counted_elsewhere(3), clone_in_a_row, [spread_1], after);
 }
 
 /// Two threads spread: the object drains with the last base, and may be spread again.
