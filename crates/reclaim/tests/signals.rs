@@ -14,7 +14,7 @@ use pysync_testing::{
 };
 
 /// How many signals are handled while the threads of a test are busy.
-const SIGNALS: usize = 2_000;
+const SIGNALS: usize = 200;
 
 /// Counts the values that are made, and those that are dropped.
 #[derive(Default)]
@@ -116,7 +116,7 @@ fn counts_stay_right_under_fire() {
 /// objects.
 #[test]
 fn counts_of_owners_that_sleep_are_merged_under_fire() {
-    const ROUNDS: usize = 200;
+    const ROUNDS: usize = 100;
     let _alone = alone();
     let _watchdog = watchdog();
     let (log, target, parker) = (Arc::<Log>::default(), Target::default(), Parker::new());
@@ -178,7 +178,7 @@ fn finalizer_under_fire() -> (Finalizer, ThreadId) {
 /// Droppers, the finalizer's thread and a thread that drains are hit, and each core runs once.
 #[test]
 fn cores_are_finalized_once_under_fire() {
-    const CORES: usize = 400;
+    const CORES: usize = 200;
     let _alone = alone();
     let _watchdog = watchdog();
     let (finalizer, thread) = finalizer_under_fire();
