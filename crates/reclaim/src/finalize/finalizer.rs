@@ -152,8 +152,8 @@ impl Finalizer {
     ///
     /// Until this is called, what the child drops is queued, and not finalized. Call
     /// `pysync_parking_lot::after_fork` before. It allocates and spawns a thread, so the child must not have
-    /// been forked while another thread was in an allocator that cannot cope with that; those of glibc and
-    /// musl can.
+    /// been forked while another thread was in an allocator that cannot cope with that (those of glibc and
+    /// musl can), or made a thread by [`std::thread`], whose lock of all threads stays locked then.
     ///
     /// # Errors
     /// Those of [`thread::Builder::spawn`]. The finalizer is closed then.

@@ -1,7 +1,7 @@
 //! Children of a process: a child inherits the memory, and of all threads only the one that forked.
 #![cfg(all(unix, not(any(pysync_loom, pysync_shuttle))))]
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -21,6 +21,35 @@ fn after_fork() {
     unsafe {
         pysync_parking_lot::after_fork();
         pysync_reclaim::after_fork();
+    }
+}
+
+/// Calls `job` on a thread of its own, and waits for that. The thread is not std's: in the child of a fork its lock of
+/// all threads may be one that another thread of the parent had.
+fn elsewhere<F: FnOnce() + Send>(job: F) {
+    extern "C" fn run<F: FnOnce()>(job: *mut libc::c_void) -> *mut libc::c_void {
+        // SAFETY: a job, which is there until the thread is joined.
+        let job = unsafe { &mut *job.cast::<Option<F>>() };
+        job.take().expect("one job")();
+        std::ptr::null_mut()
+    }
+    let mut job = Some(job);
+    let mut thread = std::mem::MaybeUninit::uninit();
+    let place = (&raw mut job).cast();
+    // SAFETY: `run` takes a job of that type; the thread is made, and joined once.
+    unsafe {
+        let made = libc::pthread_create(thread.as_mut_ptr(), std::ptr::null(), run::<F>, place);
+        assert_eq!(made, 0, "a thread is made");
+        assert_eq!(libc::pthread_join(thread.assume_init(), std::ptr::null_mut()), 0);
+    }
+}
+
+/// Tells the threads of a scope that they may end, also where an assertion fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, SeqCst);
     }
 }
 
@@ -85,7 +114,7 @@ fn a_child_owns_what_its_thread_has_owned() {
             after_fork();
             let first = handle.take().unwrap();
             let second = first.clone();
-            thread::spawn(move || drop(second)).join().unwrap();
+            elsewhere(move || drop(second));
             drop(first);
             drops.load(SeqCst) == 1
         });
@@ -109,12 +138,8 @@ fn a_child_uses_spread_objects() {
             let other = Shared::spread(handle.as_ref().unwrap());
             drop((base.take(), handle.take()));
             assert_eq!(drops.load(SeqCst), 0);
-            thread::spawn({
-                let share = share.take();
-                move || drop(share)
-            })
-            .join()
-            .unwrap();
+            let share = share.take();
+            elsewhere(move || drop(share));
             drop(other);
             drops.load(SeqCst) == 2
         });
@@ -183,7 +208,7 @@ fn a_child_starts_its_finalizers_anew() {
 fn children_of_a_busy_process() {
     let _watchdog = watchdog();
     let finalizer = Finalizer::new("busy").unwrap();
-    let stop = std::sync::atomic::AtomicBool::new(false);
+    let stop = AtomicBool::new(false);
     let drops = Arc::<AtomicUsize>::default();
     let shared = Shared::new(Probe(drops.clone()));
     let base = Shared::spread(&Shared::new(0));
@@ -199,7 +224,8 @@ fn children_of_a_busy_process() {
                 }
             });
         }
-        for _ in 0..50 {
+        let _stop = Stop(&stop);
+        for _ in 0..20 {
             fork(|| {
                 after_fork();
                 // SAFETY: the child has one thread.
@@ -211,7 +237,6 @@ fn children_of_a_busy_process() {
                 finalizer.drain(Deadline::NEVER).left == 0 && ran.load(SeqCst) == 1
             });
         }
-        stop.store(true, SeqCst);
     });
     assert_eq!(finalizer.shutdown(Deadline::NEVER).left, 0);
 }
