@@ -16,6 +16,9 @@ use crate::shared::node;
 /// Empties the inbox of the calling thread first, and so may run destructors. Blocks at the end while another
 /// thread merges an object of this one, for a few instructions.
 ///
+/// A fork inside leaves the child's thread away until `f` returns there. See
+/// [`after_fork`](crate::after_fork).
+///
 /// # Panics
 /// If `f` does, or a destructor. The thread is back then.
 ///

@@ -1,5 +1,5 @@
-//! The events of finalizers, for a subscriber of the `tracing` crate. Without that feature this is empty. The rules are
-//! those of [`pysync_platform::trace`]: no clone and no drop emits any.
+//! The events of finalizers, for a subscriber of the `tracing` crate. Without that feature this is empty. The
+//! rules are those of [`pysync_platform::trace`]: no clone and no drop emits any.
 
 /// The calling thread, a finalizer's, has finalized a core of that type. It holds no lock.
 #[cfg(feature = "tracing")]

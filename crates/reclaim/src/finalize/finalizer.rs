@@ -31,6 +31,11 @@ pub struct Drained {
 /// A finalizer may enter the monitors of `pysync-monitor`. Its thread is the youngest of a cycle unless
 /// others have begun later: it loses, and `pysync_monitor::attempt` in the finalizer tries again.
 ///
+/// **Signals**: a handler must call none of its functions. Waits go on through signals: none ends early, and
+/// none ends late.
+///
+/// **Fork**: the child does not have the thread: see [`after_fork`](Self::after_fork).
+///
 /// **Drop**: with the last handle the finalizer is closed, as by [`shutdown`](Self::shutdown), without a wait.
 #[derive(Clone)]
 pub struct Finalizer {
@@ -109,6 +114,9 @@ impl Finalizer {
     /// [Drains](Self::drain), and closes the finalizer: a core that is dropped from now on is finalized in
     /// place, by the dropping thread, where its panic is caught and reported in the same way. If nothing is
     /// left, the thread has ended when this returns. What is left is finalized by the thread, if it gets on.
+    ///
+    /// Waits as a drain does, twice at most, each time until the deadline; then for the thread to end, which by
+    /// that time has nothing to do. In a finalizer of its own it only looks and closes.
     ///
     /// A finalizer that is closed stays so. A core that is dropped while this waits is queued or finalized
     /// in place.

@@ -33,6 +33,12 @@ pub trait Finalize: Send + 'static {
 /// A core is finalized exactly once, unless it is [disarmed](Self::disarm), leaked, or still queued when the
 /// process ends: call [`Finalizer::drain`] at the end of `main`.
 ///
+/// **Drop**: queues the core, and wakes the finalizer's thread if it sleeps. Does not wait for that thread, but
+/// takes the lock of a bucket of the parking lot for the wake. Where the finalizer has been
+/// [shut down](Finalizer::shutdown), the drop finalizes, and takes as long as that does.
+///
+/// **Signals**: a handler must not drop one: it may have interrupted its thread under the lock of the bucket.
+///
 /// **Fork**: see [`Finalizer::after_fork`].
 ///
 /// ```

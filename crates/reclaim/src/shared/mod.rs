@@ -46,11 +46,12 @@ struct Object<T> {
 /// # What it has not
 /// There are no weak references, and `T` is sized. A cycle of handles is never dropped.
 ///
-/// **Overflow**: too many handles to an object, 2³² of the owner or 2⁵⁸ of others, abort the process. With 32 bits
-/// it is 2²⁶.
+/// **Overflow**: too many handles to an object, 2³² of the owner or 2⁵⁸ of others, abort the process. With 32
+/// bits it is 2²⁶.
 ///
 /// **Signals**: a handler must neither clone nor drop a handle: it may have interrupted its thread between the
-/// two steps of a count.
+/// two steps of a count. A signal whose handler does not has no effect on counts.
+///
 /// **Fork**: the child has its own copy of all objects. See [`after_fork`](crate::after_fork).
 ///
 /// ```
