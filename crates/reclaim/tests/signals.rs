@@ -48,31 +48,34 @@ fn sleep_detached(parker: &Parker) {
     }
 }
 
-/// Threads that are hit all the time, until enough signals have been handled. Each calls `step` until then.
+/// Threads that are hit all the time, until enough signals have been handled. Each calls `step` until then, and
+/// has ended when this returns, the destructors of its thread locals too.
 fn busy_under_fire<const N: usize>(step: impl Fn(usize) + Sync) {
-    let (targets, stop, ended) =
-        ([(); N].map(|()| Target::default()), AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        for (id, target) in targets.iter().enumerate() {
-            let (step, stop, ended) = (&step, &stop, &ended);
-            scope.spawn(move || {
-                target.enter();
-                while !stop.load(SeqCst) {
-                    step(id);
-                }
-                ended.fetch_add(1, SeqCst);
-                // The signals are for a thread that is there.
-                wait_until(|| ended.load(SeqCst) > N);
-            });
+    let targets = [(); N].map(|()| Target::default());
+    let (stop, ended) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let busy = |id: usize, target: &Target| {
+        target.enter();
+        while !stop.load(SeqCst) {
+            step(id);
         }
+        ended.fetch_add(1, SeqCst);
+    };
+    let busy = &busy;
+    thread::scope(|scope| {
+        let handles: Vec<_> = targets
+            .iter()
+            .enumerate()
+            .map(|(id, target)| scope.spawn(move || busy(id, target)))
+            .collect();
         let threads: Vec<ThreadId> = targets.iter().map(Target::thread).collect();
-        // SAFETY: the threads wait for the count.
+        // SAFETY: joined below.
         unsafe {
             rain(&threads, SIGNALS);
             stop.store(true, SeqCst);
             rain_until(&threads, || ended.load(SeqCst) == N);
         }
-        ended.fetch_add(1, SeqCst);
+        // A scope does not wait for the inboxes of its threads, which are emptied after their closures.
+        handles.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 
