@@ -111,7 +111,8 @@ impl Rows {
     /// The row of a slot, for a thread that sums, if there is one.
     pub(super) fn get(&self, slot: SlotId) -> Option<Row> {
         let block = &self.blocks[slot.place() / ROWS];
-        // Ordering: Acquire pairs with the Release in `own_or_new`. One that is missed has nothing that a counted drop belongs to.
+        // Ordering: Acquire pairs with the Release in `own_or_new`. One that is missed has nothing that a
+        // counted drop belongs to.
         // SAFETY: as in `own`.
         unsafe { block.load(Acquire).as_ref() }.map(|rows| Row::of(rows, slot))
     }
