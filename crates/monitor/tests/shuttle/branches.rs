@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use pysync_monitor::{
-    Cancelled, Child, Deadlock, Failure, Monitor, Stopped, branch, check, shield, sleep,
-};
+use pysync_monitor::{Child, Failure, Monitor, Stopped, branch, check, shield, sleep};
 use pysync_testing::model::TryOut;
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
