@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 use std::thread;
 
-use pysync_monitor::{Monitor, enter_all};
-use pysync_testing::{panics_with, watchdog};
+use pysync_monitor::{Monitor, MonitorId, enter_all, snapshot};
+use pysync_testing::{panics_with, wait_until, watchdog};
 
 #[test]
 fn tuples_arrays_and_slices() {
@@ -42,6 +42,25 @@ fn the_same_twice_is_an_error_before_any_is_entered() {
     let error = b.enter(|_| enter_all((&a, &b), |_| unreachable!("not entered")).unwrap_err());
     assert!(error.unwrap().is_self());
     assert!(a.try_enter(|_| ()).is_some() && b.try_enter(|_| ()).is_some());
+}
+
+/// Each has entered the first that it has named by the time the middle one is left, if it enters them as named.
+#[test]
+fn two_that_name_them_in_opposite_orders_do_not_lose() {
+    let _watchdog = watchdog();
+    const NAMES: [&str; 3] = ["first", "middle", "last"];
+    let [a, middle, b] = &NAMES.map(|name| Monitor::named(name, ()));
+    let is_one = |id: MonitorId| id.name().is_some_and(|name| NAMES.contains(&name));
+    let both_wait = || snapshot().iter().filter(|link| link.wants.is_some_and(is_one)).count() == 2;
+    thread::scope(|scope| {
+        middle
+            .enter(|_| {
+                scope.spawn(|| enter_all((a, middle, b), |_| ()).unwrap());
+                scope.spawn(|| enter_all((b, middle, a), |_| ()).unwrap());
+                wait_until(both_wait);
+            })
+            .unwrap();
+    });
 }
 
 /// Threads that enter the same ones in every order never lose.
