@@ -22,6 +22,9 @@ mod record;
 
 const LIST: &str = "ci/mutants.toml";
 
+/// Many a broken lock hangs, and need not do so for longer than that, in seconds.
+const WATCHDOG: &str = "20";
+
 /// The platform that ThreadSanitizer is run on here; its runtime is part of that target.
 const HOST: &str = "x86_64-unknown-linux-gnu";
 
@@ -206,7 +209,7 @@ fn survivors(
         if !scratch.has_tests(killer)? {
             bail!("{killer}: no test has such a name");
         }
-        if scratch.run(killer, Sound::Yes)? != Verdict::Survived {
+        if scratch.run(killer, None)? != Verdict::Survived {
             bail!("{killer}: fails without any mutant");
         }
     }
@@ -220,7 +223,7 @@ fn survivors(
         let path = scratch.tree.join(&mutant.file);
         let original = fs::read_to_string(&path)?;
         fs::write(&path, broken)?;
-        let verdict = scratch.run(&mutant.killed_by, Sound::No);
+        let verdict = scratch.run(&mutant.killed_by, Some(WATCHDOG));
         fs::write(&path, original)?;
         let verdict = verdict?;
         if verdict == Verdict::Survived {
@@ -257,13 +260,6 @@ enum Verdict {
     /// A test did not end.
     Hung,
     Survived,
-}
-
-/// Whether the copy is as the workspace is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sound {
-    Yes,
-    No,
 }
 
 /// A copy of the workspace to break.
@@ -307,8 +303,9 @@ impl Scratch {
         Ok(!listed.status.success() || listed_tests.lines().any(|line| line.ends_with(": test")))
     }
 
-    /// Builds the killer's tests, which must succeed, and runs them.
-    fn run(&self, killer: &Killer, sound: Sound) -> Result<Verdict> {
+    /// Builds the killer's tests, which must succeed, and runs them. A `watchdog`, in seconds, ends each that
+    /// hangs before its own does.
+    fn run(&self, killer: &Killer, watchdog: Option<&str>) -> Result<Verdict> {
         let built = self.cargo(killer).arg("--no-run").output()?;
         if !built.status.success() {
             let errors = String::from_utf8_lossy(&built.stderr);
@@ -316,9 +313,8 @@ impl Scratch {
         }
         let mut tests = self.cargo(killer);
         tests.args(["--", &killer.tests]);
-        if sound == Sound::No {
-            // Many a broken lock hangs, and need not do so for long.
-            tests.env("PYSYNC_WATCHDOG", "20");
+        if let Some(seconds) = watchdog {
+            tests.env("PYSYNC_WATCHDOG", seconds);
         }
         let mut child = tests.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let deadline = Instant::now() + Duration::from_secs(300);
