@@ -2,6 +2,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}"
+# What is built here is built once: what rustc would keep for the next time is half of the disk.
+export CARGO_INCREMENTAL=0
 
 # Each way of building has a target folder of its own, or they would rebuild each other's crates.
 target() {
