@@ -147,20 +147,20 @@ impl Block {
         let heeds_signals = flags.contains(LockFlags::HANDLE_SIGNALS);
         let longest = if heeds_signals { LONGEST_WITH_SIGNALS } else { LONGEST };
         let patience = Deadline::at(began, Some(PATIENCE)).min(deadline);
+        let detach = flags.contains(LockFlags::DETACH);
         let mut has_slept = false;
         let ended = loop {
             let is_free = || self.inner.word().load(Relaxed) & OWNER == 0;
-            let announced = if spin_until(patience, is_free) { None } else { self.announce() };
+            // Detached too: the holder may have to attach before it can unlock.
+            let is_free = detached::<R, _>(detach && !patience.has_passed(), || {
+                spin_until(patience, is_free)
+            });
+            let announced = if is_free { None } else { self.announce() };
             if let Some(word) = announced {
                 let now = monotonic_now();
                 let length = ((now - began) / 4).clamp(SHORTEST, longest);
                 let slice = Deadline::at(now, Some(Duration::from_nanos(length))).min(deadline);
-                let sleep = || self.inner.sleep(word, slice, deadline);
-                let awake = if flags.contains(LockFlags::DETACH) {
-                    detached::<R, _>(true, sleep)
-                } else {
-                    sleep()
-                };
+                let awake = detached::<R, _>(detach, || self.inner.sleep(word, slice, deadline));
                 has_slept = true;
                 let pass_on = PassOn(&self.inner);
                 let ends = match awake {
@@ -227,14 +227,23 @@ impl Block {
         if self.inner.unlock() { Ok(()) } else { Err(Error::NotOwner) }
     }
 
-    /// Takes an acquisition back, as if it had not been: the death of an owner is still to be repaired.
-    pub(crate) fn put_back(&self) {
+    /// How often the owner has acquired the mutex beyond the first time.
+    #[inline]
+    pub(crate) fn depth(&self) -> u32 {
+        // Ordering: Relaxed; the owner's own, and no other thread's business.
+        self.depth.load(Relaxed)
+    }
+
+    /// The owner takes an acquisition back, as if it had not been: the death of an owner is still to be
+    /// repaired.
+    pub(crate) fn put_back(&self) -> Result<(), Error> {
+        self.owned()?;
         let depth = self.depth.load(Relaxed);
-        if depth > 0 {
-            self.depth.store(depth - 1, Relaxed);
-        } else {
-            self.inner.unlock();
+        if depth == 0 {
+            return self.unlock();
         }
+        self.depth.store(depth - 1, Relaxed);
+        Ok(())
     }
 
     #[cold]

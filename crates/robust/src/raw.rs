@@ -212,6 +212,47 @@ impl RawMutex {
         self.block().give_up()
     }
 
+    /// The owner takes its last acquisition back, as if it had not been. Unlike [`release`](Self::release)
+    /// this gives up nothing: if the death of an owner is not repaired, the next one is told of it.
+    ///
+    /// ```
+    /// # #[cfg(all(target_os = "linux", target_pointer_width = "64"))] {
+    /// use pysync_robust::{Error, Kind, Ownership, RawMutex, SIZE, Timeout};
+    ///
+    /// #[repr(align(8))]
+    /// struct Bytes([u8; SIZE]);
+    ///
+    /// let bytes = Box::leak(Box::new(Bytes([0; SIZE])));
+    /// // SAFETY: the bytes live for ever, are aligned, and nothing else uses them.
+    /// let mutex = unsafe { RawMutex::at(bytes.0.as_mut_ptr()) }?;
+    /// mutex.initialize(Kind::Recursive)?;
+    /// std::thread::spawn(move || mutex.acquire(Timeout::Never)).join().unwrap()?;
+    /// assert_eq!(mutex.acquire(Timeout::Never)?, Ownership::OwnerDied);
+    /// assert_eq!(mutex.acquire(Timeout::Never)?, Ownership::OwnerDied);
+    /// assert_eq!(mutex.depth(), 1);
+    /// mutex.put_back()?;
+    /// mutex.put_back()?;
+    /// assert_eq!(mutex.put_back(), Err(Error::NotOwner));
+    /// assert_eq!(mutex.acquire(Timeout::Never)?, Ownership::OwnerDied);
+    /// mutex.make_consistent()?;
+    /// mutex.release()?;
+    /// # }
+    /// # Ok::<_, pysync_robust::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`NotOwner`](Error::NotOwner), [`Uninitialized`](Error::Uninitialized),
+    /// [`Destroyed`](Error::Destroyed), [`Damaged`](Error::Damaged).
+    pub fn put_back(&self) -> Result<(), Error> {
+        self.block().put_back()
+    }
+
+    /// How often the owner has acquired the mutex beyond the first time. Only the owner can rely on it.
+    #[inline]
+    pub fn depth(&self) -> u32 {
+        self.block().depth()
+    }
+
     /// Ends the mutex. All who want it get [`Destroyed`](Error::Destroyed), those who wait already too,
     /// until it is [initialised](Self::initialize) again. The bytes may then be used for something
     /// else, once no thread is in a call on it.

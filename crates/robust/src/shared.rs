@@ -158,7 +158,7 @@ impl<T: Pod, M: Memory> Shared<T, M> {
         let raw = self.mutex.raw();
         let ownership = raw.acquire_in::<R>(timeout, flags)?;
         if let Err(error) = self.check() {
-            raw.block().put_back();
+            raw.put_back()?;
             return Err(error);
         }
         let (data, _data) = (self.data, PhantomData);

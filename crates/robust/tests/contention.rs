@@ -9,6 +9,7 @@
 mod common;
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::*};
 use std::time::{Duration, Instant};
 
@@ -129,12 +130,17 @@ enum Gated {}
 
 thread_local! {
     static GATE: Cell<Option<&'static Gate>> = const { Cell::new(None) };
+    static HAS_LOOKED: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Runtime for Gated {
     type Detached = &'static Gate;
 
     fn detach() -> Option<Self::Detached> {
+        // Before it sleeps, a waiter looks for the mutex for a while, detached too.
+        if !HAS_LOOKED.replace(true) {
+            return None;
+        }
         let gate = GATE.get()?;
         gate.sleep.fetch_add(1, SeqCst);
         Some(gate)
@@ -155,6 +161,65 @@ impl Runtime for Gated {
     fn fatal_error(function: &'static str, message: &str) -> ! {
         panic!("{function}: {message}")
     }
+}
+
+/// Whose holder can release the mutex only once the waiter has detached.
+enum Lends {}
+
+/// The bytes of a mutex, what has its holder release it, and what says that it has. Tells whether the waiter
+/// was about to sleep.
+type Lent = (Bytes, Box<dyn Fn()>, Rc<AtomicBool>);
+
+thread_local! {
+    static LENT: Cell<Option<Lent>> = const { Cell::new(None) };
+}
+
+impl Runtime for Lends {
+    type Detached = ();
+
+    fn detach() -> Option<()> {
+        if let Some((bytes, release, slept)) = LENT.take() {
+            slept.store(bytes.u32(WORD).load(SeqCst) & WAITERS != 0, SeqCst);
+            release();
+        }
+        Some(())
+    }
+
+    fn attach((): ()) {}
+
+    fn make_pending_calls() -> Result<(), PendingCallError> {
+        Ok(())
+    }
+
+    fn thread_ident() -> u64 {
+        Native::thread_ident()
+    }
+
+    fn fatal_error(function: &'static str, message: &str) -> ! {
+        panic!("{function}: {message}")
+    }
+}
+
+/// A holder that must attach before it can release would wait for a waiter that looks attached. Of a thousand
+/// waiters one at least has time to look before its patience is over.
+#[test]
+fn a_waiter_looks_for_the_mutex_detached() {
+    let _watchdog = watchdog();
+    let (holder, slept) = (Rc::new(Actor::new()), Rc::new(AtomicBool::new(true)));
+    let bytes = Bytes::zeroed();
+    let mutex = bytes.mutex();
+    mutex.initialize(Kind::Plain).unwrap();
+    let has_looked = (0..1_000).any(|_| {
+        holder.run(move || take(mutex));
+        let own = holder.clone();
+        let release = move || own.run(move || mutex.release().unwrap());
+        LENT.set(Some((bytes, Box::new(release), slept.clone())));
+        let acquired = mutex.acquire_in::<Lends>(Timeout::Never, LockFlags::DETACH);
+        assert_eq!(acquired, Ok(Ownership::Clean));
+        mutex.release().unwrap();
+        !slept.load(SeqCst)
+    });
+    assert!(has_looked, "each was attached until it slept");
 }
 
 /// Three threads wait for the mutex, which this one holds. Then comes `meanwhile`, and only after it

@@ -63,6 +63,21 @@ impl<M: Send> Queues<M> {
     /// # Panics
     /// If the drop of a message does. The others are dropped nevertheless, and the tags are set.
     pub fn set_tags(&self, names: &[&str]) -> Result<usize, SetTagsError> {
+        self.replace_tags(names, !names.is_empty())
+    }
+
+    /// [`set_tags`](Self::set_tags) that lets other names claim the tags which are left.
+    ///
+    /// # Errors
+    /// As [`set_tags`](Self::set_tags).
+    ///
+    /// # Panics
+    /// As [`set_tags`](Self::set_tags).
+    pub fn preset_tags(&self, names: &[&str]) -> Result<usize, SetTagsError> {
+        self.replace_tags(names, false)
+    }
+
+    fn replace_tags(&self, names: &[&str], are_all: bool) -> Result<usize, SetTagsError> {
         if names.len() > self.rings.len() {
             return Err(SetTagsError::TooMany { given: names.len(), limit: self.rings.len() });
         }
@@ -74,7 +89,7 @@ impl<M: Send> Queues<M> {
         }
 
         let mut discarded = Vec::new();
-        self.names.lock().change(names, |generation| {
+        self.names.lock().change(names, are_all, |generation| {
             self.rings.iter().for_each(|ring| ring.close());
             // Nothing is sent any more.
             discarded.reserve_exact(self.rings.iter().map(|ring| ring.len()).sum());
@@ -147,21 +162,21 @@ impl<M: Send> Queues<M> {
     /// the time of the fork, which are leaked.
     ///
     /// To be called after [`pysync_parking_lot::after_fork`]. A wait of the calling thread, in which it has
-    /// forked, goes on as after `set_tags`.
+    /// forked, goes on as after `set_tags`; so does a call that was dropping a message.
     ///
     /// # Panics
     /// If the drop of a message does. The others are dropped nevertheless.
     ///
     /// # Safety
     /// The calling thread is the only one in the process. It is not inside a call of these queues, but for
-    /// a wait.
+    /// a wait, or for the drop of a message.
     pub unsafe fn after_fork(&self) {
         // Ordering: Relaxed. There is no other thread.
         self.forks.fetch_add(1, Relaxed);
         // SAFETY: by contract.
         unsafe { self.names.after_fork() };
         let mut discarded = Vec::new();
-        self.names.lock().change(&[], |generation| {
+        self.names.lock().change(&[], false, |generation| {
             for ring in &self.rings {
                 // SAFETY: by contract.
                 unsafe { ring.reset(term(generation), &mut discarded) };

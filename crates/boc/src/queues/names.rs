@@ -287,9 +287,9 @@ impl Locked<'_> {
         self.0.slots[slot].text()
     }
 
-    /// Sets the names, with a call of `swap_rings` in between; to none, if new ones are to be let in
-    /// again. `swap_rings` gets the new generation. It must not panic.
-    pub(super) fn change(&mut self, names: &[&str], swap_rings: impl FnOnce(u32)) {
+    /// Sets the names, with a call of `swap_rings` in between. Others are let in later, unless these
+    /// `are_all`. `swap_rings` gets the new generation. It must not panic.
+    pub(super) fn change(&mut self, names: &[&str], are_all: bool, swap_rings: impl FnOnce(u32)) {
         let version = self.0.version.load(Relaxed) & !1;
         // Ordering: Relaxed. The fence pairs with the one in `find`, and with the Acquire of a thread that
         // finds a ring which `swap_rings` has closed: both then find this version.
@@ -302,7 +302,7 @@ impl Locked<'_> {
             self.0.slots[slot].set(name, hash);
             self.0.add(slot, hash);
         }
-        *self.state() = State { used: names.len(), is_fixed: !names.is_empty() };
+        *self.state() = State { used: names.len(), is_fixed: are_all };
         // Ordering: Release pairs with the Acquire of the look-ups.
         self.0.version.store(version.wrapping_add(2), Release);
     }

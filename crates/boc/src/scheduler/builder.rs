@@ -15,7 +15,7 @@ use super::worker;
 /// The most workers that a runtime can have.
 const MOST_WORKERS: usize = 1024;
 
-type Hook = Arc<dyn Fn(usize) + Send + Sync>;
+type Hook = Arc<worker::Hook>;
 
 /// Builds a [`Runtime`].
 ///
@@ -35,6 +35,7 @@ pub struct Builder {
     name: Option<String>,
     stack_size: Option<usize>,
     on_start: Option<Hook>,
+    on_idle: Option<Hook>,
     on_stop: Option<Hook>,
 }
 
@@ -76,6 +77,16 @@ impl Builder {
     /// A panic in it aborts the process.
     pub fn on_start(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
         self.on_start = Some(Arc::new(hook));
+        self
+    }
+
+    /// What a worker runs, with its index, each time that it has run out of what is queued for it: before it
+    /// searches the queues of others, and sleeps. The place to detach its thread from an interpreter to which
+    /// bodies attach it: it then stays attached from one body to the next.
+    ///
+    /// A panic in it aborts the process.
+    pub fn on_idle(mut self, hook: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        self.on_idle = Some(Arc::new(hook));
         self
     }
 
@@ -123,6 +134,7 @@ impl Builder {
             thread = thread.stack_size(bytes);
         }
         let (on_start, on_stop) = (self.on_start.clone(), self.on_stop.clone());
+        let on_idle = self.on_idle.clone();
         let sent = Sent(shared);
         thread.spawn(move || {
             let Sent(shared) = { sent };
@@ -131,7 +143,7 @@ impl Builder {
                     hook(index);
                 }
                 // SAFETY: the worker has a pin until the end of this.
-                worker::run(unsafe { shared.as_ref() }, index);
+                worker::run(unsafe { shared.as_ref() }, index, on_idle.as_deref());
                 if let Some(hook) = on_stop {
                     hook(index);
                 }

@@ -250,6 +250,27 @@ impl Lane {
         self.len() == 0
     }
 
+    /// Empties the lane in the child of a `fork`: what was queued is leaked, as are the other behaviours of a
+    /// runtime that is [dead](crate::Runtime::after_fork) there. The lane and the cowns on it are as good as
+    /// before. If the thread that has forked was pumping the lane, it goes on with that.
+    ///
+    /// Takes no lock. Run [`pysync_parking_lot::after_fork`] first.
+    ///
+    /// # Safety
+    /// The calling thread is the only one in the process, and is inside no call of the lane but a pump.
+    pub unsafe fn after_fork(&self) {
+        let shared = self.shared.as_ptr();
+        // SAFETY: there is no other thread, and this one has no reference to the queue: between two behaviours
+        // it would not come here.
+        unsafe { (&raw mut (*shared).queue).write(RunQueue::default()) };
+        let lane = self.inner();
+        // Ordering: Relaxed. There is one thread.
+        lane.waiting.store(0, Relaxed);
+        if !current::is_inside_body() {
+            lane.is_pumped.store(false, Relaxed);
+        }
+    }
+
     pub(crate) fn shared(&self) -> NonNull<Shared> {
         self.shared
     }

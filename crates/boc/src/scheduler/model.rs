@@ -104,7 +104,7 @@ impl Workers {
     /// Is a worker until the runtime is stopped. Called once for each index.
     pub fn work(self, index: usize) {
         // SAFETY: the worker's pin.
-        worker::run(unsafe { self.0.as_ref() }, index);
+        worker::run(unsafe { self.0.as_ref() }, index, None);
         // SAFETY: as above.
         unsafe { Shared::unpin(self.0) };
     }

@@ -1,13 +1,12 @@
 //! How many behaviours are pending, and who waits until none is.
 
-use std::ptr;
-
 use pysync_parking_lot::{Choice, Key, Position, Wait, park_with, unpark_filter};
 use pysync_platform::primitive::atomic::{
     AtomicU8, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
     fence,
 };
+use pysync_platform::primitive::plain;
 use pysync_platform::{Deadline, LockFlags, ParkStatus, Runtime};
 
 use super::runtime::Shared;
@@ -144,6 +143,16 @@ impl Shared {
     }
 }
 
+/// How a wait has ended.
+pub(crate) enum Waited {
+    /// There was a moment in which nothing was pending.
+    Quiet,
+    /// What the caller waits for besides has come.
+    Over,
+    /// The deadline has passed.
+    Late,
+}
+
 /// The threads that wait until nothing is pending.
 #[derive(Default)]
 pub(crate) struct Quiescers {
@@ -158,45 +167,51 @@ impl Quiescers {
         self.waiting.load(Relaxed) != 0
     }
 
-    /// Waits until `is_quiet` or the deadline; true if it was quiet.
+    /// Waits until `is_quiet`, or `is_over`, or the deadline. `is_over` is looked at once more after each
+    /// [`recheck`](Self::recheck); also under the bucket lock.
     pub(crate) fn wait<R: Runtime>(
         &self,
         deadline: Deadline,
         flags: LockFlags,
         is_quiet: impl Fn() -> bool,
-    ) -> Result<bool, super::runtime::Interrupted> {
+        is_over: impl Fn() -> bool,
+    ) -> Result<Waited, super::runtime::Interrupted> {
         loop {
             if is_quiet() {
-                return Ok(true);
+                return Ok(Waited::Quiet);
+            }
+            if is_over() {
+                return Ok(Waited::Over);
             }
             if deadline.has_passed() {
-                return Ok(false);
+                return Ok(Waited::Late);
             }
+            let was_quiet = plain::AtomicBool::new(false);
             let validate = || {
                 // Ordering: Relaxed; the fence orders it.
                 self.waiting.store(1, Relaxed);
                 // Ordering: between the flag and the look at the counts; pairs with the fence in
-                // `notify_if_quiet`.
+                // `notify_if_quiet`, and with the one in `recheck`.
                 fence(SeqCst);
-                !is_quiet()
+                !is_quiet() && !is_over()
             };
             let wait = Wait {
                 deadline,
-                park_arg: ptr::null_mut(),
+                park_arg: (&raw const was_quiet).cast_mut().cast(),
                 detach: flags.contains(LockFlags::DETACH),
                 position: Position::Back,
             };
             // SAFETY: the key is this field's, on which threads park only here.
             match unsafe { park_with::<R>(self.key(), wait, validate, || ()) } {
-                // Woken, so that it was quiet after the wait had begun: the waker has looked under the
-                // bucket lock.
-                ParkStatus::Ok => return Ok(true),
+                // It was quiet after the wait had begun: the waker has looked under the bucket lock.
+                // Ordering: Relaxed. Written under that lock, before this thread was woken.
+                ParkStatus::Ok if was_quiet.load(Relaxed) => return Ok(Waited::Quiet),
                 ParkStatus::Interrupted => {
                     if flags.on_interrupt::<R>().is_some() {
                         return Err(super::runtime::Interrupted);
                     }
                 }
-                ParkStatus::Again | ParkStatus::Timeout => {}
+                ParkStatus::Ok | ParkStatus::Again | ParkStatus::Timeout => {}
             }
         }
     }
@@ -208,10 +223,31 @@ impl Quiescers {
             return;
         }
         let mut decided = None;
-        let choose = |_| match *decided.get_or_insert_with(&is_quiet) {
-            true => Choice::Unpark,
-            false => Choice::Stop,
-        };
+        self.unpark(|was_quiet| {
+            if !*decided.get_or_insert_with(&is_quiet) {
+                return Choice::Stop;
+            }
+            // Ordering: Relaxed, under the bucket lock.
+            was_quiet.store(true, Relaxed);
+            Choice::Unpark
+        });
+    }
+
+    /// Has those that wait look once more whether their wait is over. What makes it so comes before.
+    pub(crate) fn recheck(&self) {
+        // Ordering: between what the caller has changed and its look at the flag; pairs with the fence in
+        // `wait`.
+        fence(SeqCst);
+        if self.seem_waiting() {
+            self.unpark(|_| Choice::Unpark);
+        }
+    }
+
+    /// Unparks those that `choose` names. It is shown where each is told that it was quiet.
+    fn unpark(&self, mut choose: impl FnMut(&plain::AtomicBool) -> Choice) {
+        // SAFETY: threads park on this key only in `wait`, with a pointer to what they keep until they are
+        // off the queue, for which they need the bucket lock.
+        let choose = |park_arg: *mut ()| choose(unsafe { &*park_arg.cast::<plain::AtomicBool>() });
         unpark_filter(self.key(), choose, |outcome| {
             if !outcome.has_more_waiters {
                 // Ordering: Relaxed. The next waiter writes under the same bucket lock.

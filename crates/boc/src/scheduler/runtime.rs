@@ -16,7 +16,7 @@ use pysync_platform::{Deadline, LockFlags, Native};
 use super::builder::Builder;
 use super::current;
 use super::idle::Idle;
-use super::quiesce::{Outside, Quiescers};
+use super::quiesce::{Outside, Quiescers, Waited};
 use super::run_queue::RunQueue;
 use super::stats::{OutsideStats, Stats};
 use super::worker::Worker;
@@ -277,6 +277,27 @@ impl Runtime {
         deadline: Deadline,
         flags: LockFlags,
     ) -> Result<(), NotQuiet> {
+        self.quiesce_or_in::<R>(deadline, flags, || false).map(|_| ())
+    }
+
+    /// [`quiesce_in`](Self::quiesce_in) that also ends when `is_over` says so: for a thread that has
+    /// something else to do until nothing is pending, as to pump a [`Lane`](crate::Lane). True if nothing was
+    /// pending.
+    ///
+    /// It looks at `is_over` once more after each [`recheck`](Self::recheck), also under a lock: that must be
+    /// short, and must neither park nor unpark.
+    ///
+    /// # Errors
+    /// As `quiesce_in`.
+    ///
+    /// # Panics
+    /// As `quiesce_in`.
+    pub fn quiesce_or_in<R: pysync_platform::Runtime>(
+        &self,
+        deadline: Deadline,
+        flags: LockFlags,
+        is_over: impl Fn() -> bool,
+    ) -> Result<bool, NotQuiet> {
         assert!(
             !current::is_inside_body(),
             "quiesce was called inside a behaviour, and would wait for the end of it"
@@ -284,12 +305,19 @@ impl Runtime {
         let shared = self.inner();
         // Ordering: Relaxed. Set while there is one thread.
         let is_quiet = || shared.pending() == 0 || shared.dead.load(Relaxed);
-        match shared.quiescers.wait::<R>(deadline, flags, is_quiet) {
-            Ok(true) => Ok(()),
+        match shared.quiescers.wait::<R>(deadline, flags, is_quiet, is_over) {
+            Ok(Waited::Quiet) => Ok(true),
+            Ok(Waited::Over) => Ok(false),
             // It may have become quiet in between.
-            Ok(false) => Err(NotQuiet::Busy(Busy { pending: shared.pending().max(1) })),
+            Ok(Waited::Late) => Err(NotQuiet::Busy(Busy { pending: shared.pending().max(1) })),
             Err(Interrupted) => Err(NotQuiet::Interrupted),
         }
+    }
+
+    /// Has the threads in [`quiesce_or_in`](Self::quiesce_or_in) look once more whether they are to go on
+    /// waiting. The caller has changed before what they look at. Does not block.
+    pub fn recheck(&self) {
+        self.inner().quiescers.recheck();
     }
 
     /// What the workers have done so far.

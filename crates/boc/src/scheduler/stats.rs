@@ -44,7 +44,7 @@ pub struct Stats {
 /// | `pushed_local` | `pushed` |
 /// | `dispatched_to_pending` | `continued` |
 /// | `pushed_remote` | [`OutsideStats::injected`] |
-/// | `popped_local` | `run` − `continued` − `stolen` |
+/// | `popped_local` | `run` − `stolen` |
 /// | `popped_via_steal` | `stolen` |
 /// | `enqueue_cas_retries` and `dequeue_cas_retries`, together | `contended` |
 /// | `batch_resets` | `yielded` |

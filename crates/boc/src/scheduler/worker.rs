@@ -136,13 +136,17 @@ fn half(len: usize) -> usize {
     len.div_ceil(2).min(MOST_AT_A_TIME)
 }
 
-/// Runs behaviours as a worker until the runtime is stopped, and [leaves](Shared::leave) it.
-pub(crate) fn run(shared: &Shared, index: usize) {
+/// What a worker runs at certain points, with its index.
+pub(crate) type Hook = dyn Fn(usize) + Send + Sync;
+
+/// Runs behaviours as a worker until the runtime is stopped, and [leaves](Shared::leave) it. `on_idle` is
+/// called each time that it has run out of them.
+pub(crate) fn run(shared: &Shared, index: usize, on_idle: Option<&Hook>) {
     let worker = &shared.workers[index];
     let _entered = current::enter(shared, worker);
     let watched = shared.workers.iter().map(Watched::begin).collect();
     let mut running =
-        Running { shared, worker, ran: 0, injector_looked: 0, random: index, watched };
+        Running { shared, worker, on_idle, ran: 0, injector_looked: 0, random: index, watched };
     while let Some(task) = running.next() {
         running.run_row(task);
     }
@@ -153,6 +157,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
 struct Running<'a> {
     shared: &'a Shared,
     worker: &'a Worker,
+    on_idle: Option<&'a Hook>,
     /// How many behaviours it has run.
     ran: usize,
     /// The same when it last looked into the injector.
@@ -234,6 +239,9 @@ impl Running<'_> {
 
     #[cold]
     fn search_and_park(&mut self) -> Option<NonNull<Task>> {
+        if let Some(hook) = self.on_idle {
+            hook(self.worker.index);
+        }
         let idle = &self.shared.idle;
         let mut is_searching = idle.begin_search();
         if !IS_MODEL {

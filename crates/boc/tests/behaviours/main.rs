@@ -2,6 +2,7 @@
 #![cfg(not(any(pysync_loom, pysync_shuttle)))]
 
 mod batches;
+mod bindings;
 mod bocpy;
 mod chains;
 mod common;

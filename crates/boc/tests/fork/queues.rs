@@ -1,6 +1,8 @@
 //! Children of a process whose threads wait at queues: a child inherits the memory and one thread, and must
 //! get on with both.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use std::time::Duration;
 use crate::queues_common::*;
 use pysync_boc::{Limits, Queues, ReceiveError, SendError, SendTimedError};
 use pysync_parking_lot::register_fork_handler;
-use pysync_testing::{fork, random, wait_until, watchdog, watchdog_for};
+use pysync_testing::{child_succeeds, fork, random, wait_until, watchdog, watchdog_for};
 
 /// Uses queues with room for three that are empty, with a second thread that parks.
 fn exercise(queues: &Queues<u64>) -> bool {
@@ -144,4 +146,56 @@ fn a_child_of_quiet_queues_has_their_messages() {
         exercise(&queues)
     });
     assert_eq!(queues.len("a"), 3);
+}
+
+/// A message that forks when it is dropped, if it is the first one.
+struct Forks;
+
+impl Drop for Forks {
+    fn drop(&mut self) {
+        if let Some(fork) = FORK.take() {
+            fork();
+        }
+    }
+}
+
+thread_local! {
+    static FORK: Cell<Option<Box<dyn FnOnce()>>> = const { Cell::new(None) };
+}
+
+/// The child goes on in the call that was dropping a message, which has nothing left to drop then.
+#[test]
+fn a_fork_in_the_drop_of_a_message_leaves_the_call_usable() {
+    let _watchdog = watchdog();
+    register_fork_handler();
+    let queues = Rc::new(Queues::new(Limits { tags: 4, capacity: 3 }));
+    let calls: [&dyn Fn() -> usize; 3] =
+        [&|| queues.drain(["a", "b"]), &|| queues.set_tags(&["a"]).unwrap(), &|| {
+            queues.preset_tags(&["a"]).unwrap()
+        }];
+    for call in calls {
+        queues.set_tags(&[]).unwrap();
+        for name in ["a", "a", "b"] {
+            queues.send(name, Forks).unwrap();
+        }
+        let pid = Rc::new(Cell::new(None));
+        let (of_drop, forked) = (queues.clone(), pid.clone());
+        FORK.set(Some(Box::new(move || {
+            // SAFETY: the child goes on as this thread, and leaves by `_exit`.
+            forked.set(Some(unsafe { libc::fork() }));
+            if forked.get() == Some(0) {
+                // SAFETY: the child of a fork, with one thread, in the drop of a message.
+                unsafe { of_drop.after_fork() };
+            }
+        })));
+        let dropped = call();
+        if pid.get() == Some(0) {
+            let ok = (1..=3).contains(&dropped) && queues.stats().is_empty();
+            let ok = ok && queues.send("new", Forks).is_ok() && queues.drain("new") == 1;
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(if ok { 0 } else { 1 }) }
+        }
+        child_succeeds(pid.get().unwrap());
+        assert_eq!(dropped, 3);
+    }
 }

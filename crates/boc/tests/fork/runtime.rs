@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::Duration;
 
-use pysync_boc::{Cown, Failed, Runtime};
+use pysync_boc::{Bounds, Cown, Failed, Lane, Runtime};
 use pysync_testing::{fork, wait_until, watchdog};
 
 fn runtime() -> Runtime {
@@ -81,4 +81,37 @@ fn a_body_may_fork() {
     });
     forked.wait(None).unwrap().unwrap();
     wait_until(|| parent.quiesce(Some(Duration::from_millis(1))).is_ok());
+}
+
+/// The lane is empty in the child, and as good as before there.
+#[test]
+fn a_child_uses_the_lanes_of_its_parent() {
+    let _watchdog = watchdog();
+    let (parent, lane) = (runtime(), Lane::new());
+    let (busy, idle) = (Cown::on(&lane, 1), Cown::on(&lane, 10));
+    let waiting = parent.when(&busy, |n| *n += 1);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Another thread is about to lock the queue, or has it.
+        scope.spawn(|| {
+            while !is_over.load(SeqCst) {
+                parent.fire(Cown::on(&lane, 0), |_| ());
+            }
+        });
+        for _ in 0..20 {
+            fork(|| {
+                after_fork(&[&parent]);
+                // SAFETY: the child has one thread.
+                unsafe { lane.after_fork() };
+                assert!(lane.is_empty());
+                let own = runtime();
+                let next = own.when(&idle, |n| *n + 1);
+                assert_eq!(lane.pump(Bounds::default()).executed, 1);
+                next.wait(None).unwrap().unwrap() == 11
+            });
+        }
+        is_over.store(true, SeqCst);
+    });
+    lane.pump(Bounds::default());
+    waiting.wait(None).unwrap().unwrap();
 }

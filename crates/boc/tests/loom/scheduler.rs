@@ -7,12 +7,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use loom::sync::atomic::{AtomicUsize, Ordering::AcqRel};
+use loom::sync::atomic::{
+    AtomicUsize,
+    Ordering::{AcqRel, Relaxed},
+};
 use pysync_boc::scheduler_model::{
     self, Followers, Pending, Workers, prepare, schedule, schedule_on, submit_all,
 };
-use pysync_boc::{Bounds, Lane, Runtime};
+use pysync_boc::{Bounds, Deadline, Lane, LockFlags, Runtime};
 use pysync_lock::Event;
+use pysync_platform::Native;
 use pysync_testing::model::{Data, Explore};
 
 /// What the bodies have done.
@@ -325,6 +329,27 @@ fn a_quiescer_sees_the_end_of_what_it_has_asked_for() {
     }
     let model = Explore::new("quiescer, chain of 2").preemptions(2);
     model.run(|| World::with(1, chain), [worker_0, look], |_| ());
+}
+
+/// A behaviour is pending all the time. What the quiescer waits for besides comes as it is about to park, or
+/// has.
+#[test]
+fn a_quiescer_is_told_to_look_once_more() {
+    fn wait_for_either(world: &World) {
+        let (runtime, arrived) = (&world.runtime, &world.log.arrived);
+        assert!(schedule_on(runtime, &world.lane, world.job(0)));
+        // Ordering: Relaxed, so that only the fences of the two sides bring them together.
+        let is_over = || arrived.load(Relaxed) == 1;
+        let ended = runtime.quiesce_or_in::<Native>(Deadline::NEVER, LockFlags::empty(), is_over);
+        assert_eq!(ended, Ok(false));
+        assert_eq!(world.lane.pump(Bounds::default()).executed, 1);
+    }
+    fn tell(world: &World) {
+        world.log.arrived.fetch_add(1, Relaxed);
+        world.runtime.recheck();
+    }
+    let model = Explore::new("quiescer, something else").bounded();
+    model.run(|| World::new(0), [wait_for_either, tell], |world| world.log.have_run(1));
 }
 
 /// The thread of the lane is about to park, or has, when another pushes.

@@ -111,6 +111,29 @@ fn set_tags_fixes_the_names_until_it_is_given_none() {
 }
 
 #[test]
+fn preset_tags_lets_others_claim_what_is_left() {
+    let queues = Queues::new(Limits { tags: 3, capacity: 4 });
+    _ = ["a", "b", "c"].map(|name| queues.send(name, 1).unwrap());
+    let old = queues.tag("b").unwrap();
+    assert_eq!(queues.preset_tags(&["b", "d"]).unwrap(), 3);
+    assert!(matches!(queues.send(old, 2), Err(SendError::Stale(2))));
+    assert_eq!(queues.receive(["b", "d"], NOW).unwrap_err(), ReceiveError::Timeout);
+    queues.send("a", 2).unwrap();
+    assert_eq!(queues.tag("c"), Err(NoTagLeft));
+    let names: Vec<_> = queues.stats().into_iter().map(|queue| queue.name).collect();
+    assert_eq!(names, ["b", "d", "a"]);
+    assert_eq!(
+        queues.preset_tags(&["x", "x"]),
+        Err(SetTagsError::Duplicate { first: 0, second: 1 })
+    );
+    assert_eq!(queues.len("a"), 1);
+    assert_eq!(queues.set_tags(&["b"]).unwrap(), 1);
+    assert_eq!(queues.tag("a"), Err(NoTagLeft));
+    assert_eq!(queues.preset_tags(&[]).unwrap(), 0);
+    _ = ["x", "y", "z"].map(|name| queues.send(name, 1).unwrap());
+}
+
+#[test]
 fn set_tags_discards_every_message_and_counts_them() {
     let (queues, live) = (with_capacity(50), Live::default());
     for number in 0..100 {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use pysync_boc::scheduler_model::{
     self, Followers, Pending, Workers, prepare, schedule, schedule_on, submit_all,
 };
-use pysync_boc::{Bounds, Lane, Runtime};
+use pysync_boc::{Bounds, Deadline, Lane, LockFlags, Runtime};
 use pysync_lock::Event;
+use pysync_platform::Native;
 use pysync_testing::model::{Data, TryOut};
 use shuttle::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
@@ -42,7 +43,7 @@ impl Log {
 struct World {
     runtime: Runtime,
     workers: Workers,
-    lane: Lane,
+    lane: Arc<Lane>,
     log: Arc<Log>,
     /// A behaviour of another runtime that is gone.
     orphan: std::sync::Mutex<Option<Pending>>,
@@ -56,7 +57,7 @@ impl World {
         Self {
             runtime,
             workers,
-            lane: Lane::new(),
+            lane: Arc::new(Lane::new()),
             log: Arc::default(),
             orphan: std::sync::Mutex::default(),
             was_counted: Data::default(),
@@ -297,6 +298,52 @@ fn quiescers_see_the_end_of_what_they_have_asked_for() {
     let model = TryOut::new("3 quiescers", 6_000);
     let bodies: [fn(&World); 4] = [worker_0, |s| ask(s, 0), |s| ask(s, 1), |s| ask(s, 2)];
     model.run(|| World::new(1), bodies, |world| world.log.have_run(JOBS));
+}
+
+/// One pumps a lane until nothing is pending, and is told to look once more for each that is pushed there.
+/// Another one only waits until nothing is pending, and sleeps on.
+#[test]
+fn a_thread_pumps_its_lane_until_nothing_is_pending() {
+    fn push(log: &Arc<Log>, lane: &Lane, index: usize) {
+        let next = log.clone();
+        // Its end makes one ready that a worker runs.
+        assert!(schedule_on(&own(), lane, move |runs, followers| {
+            next.count(index, runs);
+            let last = counting(&next, index + 2);
+            followers.add(prepare(&own(), None, last).expect("not stopped"));
+        }));
+    }
+    fn world() -> World {
+        let world = World::new(1);
+        for index in 0..2 {
+            let (log, lane) = (world.log.clone(), world.lane.clone());
+            assert!(schedule(&world.runtime, move |_, _| {
+                push(&log, &lane, index);
+                own().recheck();
+            }));
+        }
+        world
+    }
+    fn pump(world: &World) {
+        let flags = LockFlags::empty();
+        let is_over = || !world.lane.is_empty();
+        while !world.runtime.quiesce_or_in::<Native>(Deadline::NEVER, flags, is_over).unwrap() {
+            assert!(world.lane.pump(Bounds { max: Some(1), ..Bounds::default() }).executed <= 1);
+        }
+        ended(world);
+    }
+    fn wait(world: &World) {
+        world.runtime.quiesce(None).unwrap();
+        ended(world);
+    }
+    fn ended(world: &World) {
+        world.log.have_run(4);
+        if world.log.arrived.fetch_add(1, SeqCst) == 1 {
+            world.runtime.stop(None);
+        }
+    }
+    let model = TryOut::new("lane pumped by a quiescer, 1 worker", 6_000);
+    model.run(world, [worker_0, pump, wait], |_| ());
 }
 
 /// The thread of a lane sleeps, with or without a timeout, while two others push.

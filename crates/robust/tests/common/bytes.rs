@@ -20,6 +20,8 @@ pub(crate) const END: usize = 104;
 
 /// Where the word with the owner's id is.
 pub(crate) const WORD: usize = INNER + if cfg!(target_env = "musl") { 4 } else { 0 };
+/// The bit of that word that says that threads sleep on it.
+pub(crate) const WAITERS: u32 = 0x8000_0000;
 
 // The state word.
 pub(crate) const READY: u64 = 1 << 28;
