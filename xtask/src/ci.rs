@@ -16,7 +16,7 @@ use crate::Outcome;
 use crate::workspace::Workspace;
 
 /// Every step, in the order in which `cargo xtask ci` runs them: what fails soonest goes first.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 19] = [
     "fmt",
     "clippy",
     "doc",
@@ -34,6 +34,7 @@ const STEPS: [&str; 18] = [
     "miri",
     "bench",
     "cpython",
+    "python",
     "mutants",
 ];
 
@@ -52,7 +53,7 @@ pub(crate) struct Ci {
 
 const EXAMPLES: &str = "\
 Steps: fmt clippy doc msrv dependents package targets test robust parity site loom shuttle sanitize
-miri bench cpython mutants; each is the script ci/STEP.sh.
+miri bench cpython python mutants; each is the script ci/STEP.sh.
 
 Examples:
   cargo xtask ci                     all of them, until one fails

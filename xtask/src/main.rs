@@ -1,9 +1,10 @@
-//! The workspace's own commands: the parity audit, the CI steps, the drop-in.
+//! The workspace's own commands: the parity audit, the CI steps, the drop-in, the Python package.
 
 mod ci;
 mod cpython;
 mod mutants;
 mod parity;
+mod python;
 mod workspace;
 
 use std::path::PathBuf;
@@ -32,7 +33,8 @@ Examples:
   cargo xtask ci                  every CI step, in order
   cargo xtask ci fmt clippy       these two
   cargo xtask mutants             would a wrong line be caught?
-  cargo xtask cpython all         a real CPython with our locks in it, tested and measured";
+  cargo xtask cpython all         a real CPython with our locks in it, tested and measured
+  cargo xtask python test         the Python package: built, installed and tested";
 
 #[derive(Subcommand)]
 enum Command {
@@ -40,6 +42,7 @@ enum Command {
     Ci(ci::Ci),
     Cpython(cpython::cli::Cpython),
     Mutants(mutants::Mutants),
+    Python(python::cli::Python),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Ci(command) => ci::run(&workspace, &command),
         Command::Cpython(command) => cpython::run(&workspace, &command),
         Command::Mutants(command) => mutants::run(&workspace, &command),
+        Command::Python(command) => python::run(&workspace, &command),
     });
     match outcome {
         Ok(Outcome::Clean) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@
 
 mod build;
 pub(crate) mod cli;
-mod command;
+pub(crate) mod command;
 mod graft;
 mod lockbench;
 mod need;

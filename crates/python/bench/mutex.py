@@ -1,0 +1,103 @@
+"""What it costs to acquire a mutex and to release it, beside multiprocessing.Lock in the same run.
+
+    python bench/mutex.py [--rounds N]
+
+Each figure is the median of the rounds, in which the locks take turns.
+"""
+
+import argparse
+import mmap
+import multiprocessing
+import os
+import statistics
+import sys
+import threading
+import time
+import timeit
+
+from pysync.robust import Mutex
+
+PAIR = "lock.acquire(); lock.release()"
+WITH = "with lock: pass"
+
+
+def mutex(recursive):
+    made = Mutex(mmap.mmap(-1, 4096), recursive=recursive)
+    made.initialize()
+    return made
+
+
+def nanoseconds(lock, statement, number):
+    return timeit.timeit(statement, number=number, globals={"lock": lock}) / number * 1e9
+
+
+def contended(lock, number):
+    """Two processes, each of which acquires the lock so often; nanoseconds for each acquisition."""
+    ready, go = os.pipe(), os.pipe()
+    children = []
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            os.write(ready[1], b"!")
+            os.read(go[0], 1)
+            for _ in range(number):
+                lock.acquire()
+                lock.release()
+            os._exit(0)
+        children.append(pid)
+    for _ in children:
+        os.read(ready[0], 1)
+    began = time.perf_counter()
+    os.write(go[1], b"!!")
+    statuses = [os.waitpid(pid, 0)[1] for pid in children]
+    took = time.perf_counter() - began
+    for end in (*ready, *go):
+        os.close(end)
+    if any(statuses):
+        sys.exit(f"a child has failed: {statuses}")
+    return took / (2 * number) * 1e9
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--number", type=int, default=20_000, help="acquisitions in a round")
+    arguments = parser.parse_args()
+
+    locks = {
+        "multiprocessing.Lock": multiprocessing.Lock(),
+        "multiprocessing.RLock": multiprocessing.RLock(),
+        "threading.Lock": threading.Lock(),
+        "Mutex": mutex(recursive=True),
+        "Mutex, not recursive": mutex(recursive=False),
+    }
+    cases = {
+        "acquire, release": lambda lock: nanoseconds(lock, PAIR, arguments.number),
+        "with": lambda lock: nanoseconds(lock, WITH, arguments.number),
+        "two processes": lambda lock: contended(lock, arguments.number),
+    }
+    print(sys.version)
+    print(f"{'ns':24}" + "".join(f"{case:>20}" for case in cases))
+    figures = {(name, case): [] for name in locks for case in cases}
+    for _ in range(arguments.rounds):
+        for case, measure in cases.items():
+            for name, lock in locks.items():
+                if case == "two processes" and name == "threading.Lock":
+                    continue
+                figures[name, case].append(measure(lock))
+    base = {case: figures["multiprocessing.Lock", case] for case in cases}
+    for name in locks:
+        line = f"{name:24}"
+        for case in cases:
+            times = figures[name, case]
+            if not times:
+                line += f"{'-':>20}"
+                continue
+            ratios = [time / other for time, other in zip(times, base[case])]
+            text = f"{statistics.median(times):.0f} ({statistics.median(ratios):.2f} x)"
+            line += f"{text:>20}"
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+from multiprocessing.shared_memory import SharedMemory
+from types import TracebackType
+from typing import Any, ClassVar, Self, SupportsFloat, SupportsIndex, final
+
+from typing_extensions import Buffer
+
+__all__ = ["Mutex", "OwnerDied", "SyncError"]
+
+class SyncError(OSError):
+    errno: int
+    strerror: str
+    context: dict[str, Any]
+    def __init__(self, message: str, errno: int, **context: Any) -> None: ...
+
+class OwnerDied(SyncError):
+    mutex: Mutex
+    def __init__(self, mutex: Mutex) -> None: ...
+    def __enter__(self) -> bool: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+    def make_consistent(self) -> None: ...
+
+@final
+class Mutex:
+    SIZE: ClassVar[int]
+    ALIGN: ClassVar[int]
+    def __new__(
+        cls, buf: Buffer | None = None, /, *, shared: bool = True, recursive: bool = True
+    ) -> Self: ...
+    @staticmethod
+    def from_shared_memory(
+        shm: SharedMemory, offset: int = 0, *, recursive: bool = True
+    ) -> Mutex: ...
+    @property
+    def shared(self) -> bool: ...
+    def initialize(self) -> None: ...
+    def destroy(self) -> None: ...
+    def acquire(self, *, timeout: SupportsFloat | SupportsIndex | None = 1) -> None: ...
+    def release(self) -> None: ...
+    def repair(self, *, timeout: SupportsFloat | SupportsIndex | None = 1) -> bool: ...
+    def make_consistent(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...

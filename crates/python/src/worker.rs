@@ -1,0 +1,79 @@
+//! The workers' threads as threads of the interpreter.
+//!
+//! A worker attaches for a body, and stays attached while there are more of them: to attach costs as much as
+//! a short body does. Once it has run out of bodies it detaches, before it looks for some elsewhere and
+//! sleeps. While it is attached, it gives way to others where any Python thread does: inside a body.
+
+use std::cell::Cell;
+use std::ptr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::runtime::restore_thread;
+
+/// What the calling thread is, if it is a worker.
+#[derive(Clone, Copy)]
+struct Worker {
+    /// Its thread state; null if it is none.
+    state: *mut ffi::PyThreadState,
+    is_attached: bool,
+}
+
+thread_local! {
+    static WORKER: Cell<Worker> =
+        const { Cell::new(Worker { state: ptr::null_mut(), is_attached: false }) };
+}
+
+/// A worker begins: it gets a thread state, which it keeps, and is detached.
+pub(crate) fn begin() {
+    // SAFETY: a thread that the interpreter does not know; it is detached again at once.
+    let state = unsafe {
+        ffi::PyGILState_Ensure();
+        ffi::PyEval_SaveThread()
+    };
+    WORKER.set(Worker { state, is_attached: false });
+}
+
+/// A worker ends: its thread state goes.
+pub(crate) fn end() {
+    attach();
+    WORKER.set(Worker { state: ptr::null_mut(), is_attached: false });
+    // SAFETY: the thread is attached, and this is the counterpart of what `begin` has called.
+    unsafe { ffi::PyGILState_Release(ffi::PyGILState_STATE::PyGILState_UNLOCKED) };
+}
+
+/// Whether the calling thread is a worker.
+pub(crate) fn is_worker() -> bool {
+    !WORKER.get().state.is_null()
+}
+
+/// Attaches a worker that is detached. Does not return if the interpreter is being finalized.
+#[inline]
+fn attach() {
+    let worker = WORKER.get();
+    if !worker.is_attached {
+        // SAFETY: this thread's own state, which it has detached.
+        unsafe { restore_thread(worker.state) };
+        WORKER.set(Worker { is_attached: true, ..worker });
+    }
+}
+
+/// Detaches a worker that is attached.
+pub(crate) fn detach() {
+    let worker = WORKER.get();
+    if worker.is_attached {
+        WORKER.set(Worker { is_attached: false, ..worker });
+        // SAFETY: attached.
+        unsafe { ffi::PyEval_SaveThread() };
+    }
+}
+
+/// Calls `f` on the thread, attached. A worker stays so until it [detaches](detach).
+#[inline]
+pub(crate) fn attached<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
+    if is_worker() {
+        attach();
+    }
+    Python::attach(f)
+}

@@ -1,0 +1,1 @@
+"""Modules of the names that bocpy's tests import from a package of its repository, made anew."""

@@ -1,0 +1,15 @@
+"""Schedules a behavior that is the same, word for word, in two modules."""
+
+from bocpy import when
+
+OFFSET = 100
+
+
+def schedule_probe(cown):
+    """Add this module's offset to the value."""
+
+    @when(cown)
+    def probe(cown):
+        return cown.value + OFFSET
+
+    return probe
