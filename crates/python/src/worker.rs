@@ -2,13 +2,15 @@
 //!
 //! A worker attaches for a body, and stays attached while there are more of them: to attach costs as much as
 //! a short body does. Once it has run out of bodies it detaches, before it looks for some elsewhere and
-//! sleeps. While it is attached, it gives way to others where any Python thread does: inside a body.
+//! sleeps. While it is attached, it gives way to others where any Python thread does, inside a body; and, since
+//! a body need not be Python, between two bodies every now and then.
 
 use std::cell::Cell;
 use std::ptr;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pysync_platform::monotonic_now;
 
 use crate::runtime::restore_thread;
 
@@ -23,7 +25,15 @@ struct Worker {
 thread_local! {
     static WORKER: Cell<Worker> =
         const { Cell::new(Worker { state: ptr::null_mut(), is_attached: false }) };
+    /// After so many bodies it looks at the clock.
+    static BODIES: Cell<u32> = const { Cell::new(BODIES_OF_A_LOOK) };
+    /// When it has given way last.
+    static GAVE_WAY: Cell<u64> = const { Cell::new(0) };
 }
+
+const BODIES_OF_A_LOOK: u32 = 256;
+/// A worker does not stay attached for longer, in nanoseconds. The interpreter has threads take turns of 5 ms.
+const TURN: u64 = 10_000_000;
 
 /// A worker begins: it gets a thread state, which it keeps, and is detached.
 pub(crate) fn begin() {
@@ -69,11 +79,29 @@ pub(crate) fn detach() {
     }
 }
 
+/// Lets others attach if it is time.
+#[cold]
+fn give_way() {
+    BODIES.set(BODIES_OF_A_LOOK);
+    let now = monotonic_now();
+    if now - GAVE_WAY.get() < TURN {
+        return;
+    }
+    GAVE_WAY.set(now);
+    detach();
+    attach();
+}
+
 /// Calls `f` on the thread, attached. A worker stays so until it [detaches](detach).
 #[inline]
 pub(crate) fn attached<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
     if is_worker() {
         attach();
+        let left = BODIES.get() - 1;
+        BODIES.set(left);
+        if left == 0 {
+            give_way();
+        }
     }
     Python::attach(f)
 }

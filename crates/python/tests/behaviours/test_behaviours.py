@@ -10,7 +10,16 @@ import time
 import weakref
 
 import pytest
-from behaviours_common import LONG, Alarm, alarm, collect, held_elsewhere, in_thread, raise_alarm
+from behaviours_common import (
+    LONG,
+    Alarm,
+    alarm,
+    collect,
+    held_elsewhere,
+    in_thread,
+    raise_alarm,
+    run_python,
+)
 from pysync import _pysync, boc
 from pysync.boc import Cown, quiesce, start, wait, when, whencall
 
@@ -364,6 +373,27 @@ def test_strict_mode_refuses_what_bocpy_could_not_run():
     assert again.unwrap(timeout=LONG) == 1
 
 
+def test_strict_mode_may_be_set_from_the_environment(monkeypatch):
+    program = "from pysync import boc; print(boc.strict())"
+    for value, before in (("1", "True"), ("0", "False")):
+        monkeypatch.setenv("PYSYNC_BOC_STRICT", value)
+        assert run_python(program)[:2] == (0, before + "\n")
+
+
+def test_the_number_of_workers_may_be_set_from_the_environment(monkeypatch):
+    program = "from pysync import boc; print(boc.WORKER_COUNT)"
+    monkeypatch.setenv("BOCPY_WORKERS", "7")
+    assert run_python(program)[:2] == (0, "7\n")
+    monkeypatch.setenv("BOCPY_WORKERS", "many")
+    assert int(run_python(program)[1]) >= 1
+
+
+def test_the_example_of_the_module_runs():
+    lines = [line[4:] for line in boc.__doc__.splitlines() if line.startswith("    ")]
+    code, _, errors = run_python("\n".join(lines))
+    assert (code, errors) == (0, "")
+
+
 # Exceptions.
 
 
@@ -584,6 +614,20 @@ def test_sends_before_the_start_are_kept():
     boc.send("behaviours-test", 1)
     start()
     assert boc.receive("behaviours-test", 1) == ("behaviours-test", 1)
+
+
+def test_bodies_that_are_no_python_let_others_run():
+    """The interpreter has a thread give way only where that runs Python."""
+    start(1)
+    cown, count = Cown(0), 200_000
+    cown.acquire()
+    for _ in range(count):
+        whencall(len, [[cown]], [])
+    cown.release()
+    seen = set()
+    while (pending := _pysync.pending()) > 0:
+        seen.add(pending)
+    assert any(0 < pending < count for pending in seen)
 
 
 # Start and end.
