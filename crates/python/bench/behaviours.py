@@ -1,6 +1,6 @@
 """Behaviors per second, of this package and of bocpy if it is installed.
 
-    python behaviours.py [--rounds 5] [--workers 1] [--json FILE] [WORKLOAD ...]
+    python behaviours.py [--rounds 5] [--workers 1] [--json FILE] [--plot FILE] [WORKLOAD ...]
 
 Each sample is a process of its own, and the libraries take turns, so that both meet the same load.
 The table has medians. ``busy`` has bodies of 100 microseconds on cowns of their own: there the
@@ -108,6 +108,14 @@ def sample(library, workload, workers, n, turns):
     return json.loads(out.splitlines()[-1])
 
 
+def gains(samples):
+    """Name each workload, with how much faster ours was in each round."""
+    for (workload, workers, name), ours in samples.items():
+        if name == "pysync":
+            rounds = zip(ours, samples[workload, workers, "bocpy"])
+            yield f"{workload}, {workers} worker(s)", [us[0] / them[0] for us, them in rounds]
+
+
 def main():
     """Run what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -118,6 +126,7 @@ def main():
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--turns", type=int, default=0)
     parser.add_argument("--json")
+    parser.add_argument("--plot", help="draw the gains, if bocpy is there")
     args = parser.parse_args()
     if args.child:
         child(*args.child, args.workers, args.count, args.turns)
@@ -152,6 +161,12 @@ def main():
         rows = [[*case, found] for case, found in samples.items()]
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump({"python": sys.version, "load": load, "rows": rows}, file, indent=1)
+    if args.plot and "bocpy" in libraries:
+        title = f"Behaviors of pysync.boc, Python {platform.python_version()}{gil}"
+        # Here, since bocpy's workers load this file, and would not find the other.
+        import plot
+
+        plot.save(args.plot, title, "bocpy", gains(samples))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What it costs to acquire a mutex and to release it, beside multiprocessing.Lock in the same run.
 
-    python bench/mutex.py [--rounds N]
+    python bench/mutex.py [--rounds N] [--plot FILE]
 
 Each figure is the median of the rounds, in which the locks take turns.
 """
@@ -15,6 +15,7 @@ import threading
 import time
 import timeit
 
+import plot
 from pysync.robust import Mutex
 
 PAIR = "lock.acquire(); lock.release()"
@@ -62,6 +63,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--number", type=int, default=20_000, help="acquisitions in a round")
+    parser.add_argument("--plot", metavar="FILE", help="draw the gains")
     arguments = parser.parse_args()
 
     locks = {
@@ -97,6 +99,18 @@ def main():
             text = f"{statistics.median(times):.0f} ({statistics.median(ratios):.2f} x)"
             line += f"{text:>20}"
         print(line)
+    if arguments.plot:
+        rows = [
+            (
+                f"{name}: {case}",
+                [other / time for time, other in zip(figures[name, case], base[case])],
+            )
+            for case in cases
+            for name in locks
+            if name != "multiprocessing.Lock"
+        ]
+        title = f"Acquire and release, Python {sys.version.split()[0]}"
+        plot.save(arguments.plot, title, "multiprocessing.Lock", rows)
 
 
 if __name__ == "__main__":

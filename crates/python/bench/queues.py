@@ -1,7 +1,7 @@
 """Times `pysync.boc`'s queues beside bocpy's, in turns, in one process.
 
     pip install bocpy==0.14.0
-    python queues.py [--rounds N] [--quick]
+    python queues.py [--rounds N] [--quick] [--plot FILE]
 
 Without bocpy, ours are timed alone. What is printed of each is the median over the rounds, and the least and the
 greatest of them in brackets. Other work on the machine makes both slower: compare within one run only.
@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 
+import plot
 import pysync.boc
 
 try:
@@ -134,11 +135,19 @@ def text(values):
     return f"{middle:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
+def gains(table, scale):
+    """The name of each measure, and how much faster ours was in each round."""
+    for name, _, is_less_better, _ in measures(scale):
+        rounds = zip(table[name][bocpy], table[name][pysync.boc])
+        yield name, [them / us if is_less_better else us / them for them, us in rounds]
+
+
 def main():
     """Reads the command line, measures and prints."""
     parser = argparse.ArgumentParser(description="Times pysync.boc's queues beside bocpy's.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="few rounds of few messages")
+    parser.add_argument("--plot", metavar="FILE", help="draw the gains, if bocpy is there")
     arguments = parser.parse_args()
     rounds, scale = (2, 0.1) if arguments.quick else (arguments.rounds, 1)
 
@@ -165,6 +174,10 @@ def main():
             gain = f"{gain if is_less_better else 1 / gain:.1f} ×"
             gain += f" ({goal} ×)" if goal else ""
         print(f"{name:26}{text(theirs) if theirs else '–':>26}{text(ours):>26}  {gain}")
+
+    if arguments.plot and bocpy:
+        title = f"pysync.boc's queues, Python {platform.python_version()} {gil}"
+        plot.save(arguments.plot, title, "bocpy", gains(table, scale))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,9 @@ pub(crate) fn run(
     installed.install_wheel(work, interpreter, wheel)?;
     // The package has no dependencies, and what tests it comes after it.
     let mut tools = work.groups.test.clone();
+    if args.pytest.is_empty() {
+        tools.extend(work.groups.examples.iter().cloned());
+    }
     let checks_types = !interpreter.is_free_threaded && args.pytest.is_empty();
     if checks_types {
         tools.extend(work.groups.types.iter().cloned());
@@ -62,9 +65,6 @@ pub(crate) fn run(
     if upstream.exists() {
         checks.run("bocpy's tests", checks.python(&python).arg(upstream))?;
     }
-    let mut readme = checks.python(&python);
-    readme.args(["-m", "doctest"]).arg(work.package.join("README.md"));
-    checks.run("README", &mut readme)?;
     checks.run("docstrings", checks.python(&python).args(["-c", DOCTESTS]))?;
     for example in examples(&work.package.join("examples"))? {
         let name = example.file_stem().unwrap_or_default().to_string_lossy().into_owned();

@@ -33,6 +33,7 @@ pub(crate) struct Work {
 pub(crate) struct Groups {
     pub(crate) build: Vec<String>,
     pub(crate) test: Vec<String>,
+    pub(crate) examples: Vec<String>,
     pub(crate) types: Vec<String>,
 }
 
