@@ -17,6 +17,7 @@ use pysync_boc::{
 };
 
 use crate::runtime::Interpreter;
+use crate::when;
 
 const TAGS: u16 = 16;
 const CAPACITY: usize = 16_384;
@@ -54,13 +55,14 @@ pub(crate) fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// receiver has taken one of them within 20 ms; and what a signal handler raises in that time.
 #[pyfunction]
 #[pyo3(signature = (tag, contents, /))]
-pub(crate) fn send(tag: &Bound<'_, PyAny>, contents: Message) -> PyResult<()> {
+pub(crate) fn send(tag: &Bound<'_, PyAny>, contents: &Bound<'_, PyAny>) -> PyResult<()> {
     let Ok(tag) = tag.cast::<PyString>() else {
         let message = format!("argument 1 must be str, not {}", tag.get_type().name()?);
         return Err(PyTypeError::new_err(message));
     };
     let name = tag.to_str()?;
-    match QUEUES.send(name, contents) {
+    when::check_value(contents)?;
+    match QUEUES.send(name, contents.clone().unbind()) {
         Ok(()) => Ok(()),
         Err(error) => send_late(tag, name, error),
     }

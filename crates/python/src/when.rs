@@ -35,6 +35,18 @@ pub(crate) fn is_strict() -> bool {
     IS_STRICT.load(Relaxed)
 }
 
+/// Refuses in strict mode a value that bocpy could not carry to another interpreter.
+#[inline]
+pub(crate) fn check_value(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if is_strict() { check_portable(value) } else { Ok(()) }
+}
+
+#[cold]
+fn check_portable(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    static CHECK: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    CHECK.import(value.py(), "pysync.boc._portable", "check")?.call1((value,)).map(drop)
+}
+
 /// What `when` returns is this, bound to the tuple of cowns.
 struct Decorator(ffi::PyMethodDef);
 
@@ -109,6 +121,7 @@ pub(crate) fn whencall<'py>(
     }
     check_kind(func)?;
     let captures = to_tuple(captures)?;
+    check_value(&captures)?;
     let captures = if captures.is_empty() { None } else { Some(captures.unbind()) };
     schedule(func, &to_tuple(args)?, captures)
 }
@@ -160,6 +173,7 @@ fn check_kind<'py>(func: &Bound<'py, PyAny>) -> PyResult<Option<Params<'py>>> {
                 first.repr()?
             )));
         }
+        check_portable(&func.getattr(intern!(py, "__defaults__"))?)?;
     }
     if flags & VARARGS != 0 {
         return Ok(None);

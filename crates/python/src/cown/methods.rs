@@ -15,8 +15,10 @@ use crate::{body, scheduling, when};
 #[pymethods]
 impl Cown {
     #[new]
-    fn new(value: Py<PyAny>) -> Self {
-        Self::with(OnceLock::from(Turn::new(Ok(()))), Some(value), false)
+    fn new(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        when::check_value(value)?;
+        let turn = OnceLock::from(Turn::new(Ok(())));
+        Ok(Self::with(turn, Some(value.clone().unbind()), false))
     }
 
     /// The value.

@@ -21,7 +21,7 @@ from behaviours_common import (
     run_python,
 )
 from pysync import _pysync, boc
-from pysync.boc import Cown, quiesce, start, wait, when, whencall
+from pysync.boc import Cown, PinnedCown, quiesce, start, wait, when, whencall
 
 
 class Value:
@@ -347,6 +347,11 @@ def test_what_is_no_function():
             yield
 
 
+def carries_a_lock(lock=threading.Lock()):  # noqa: B008
+    """Return what it has by default."""
+    return lock
+
+
 def test_strict_mode_refuses_what_bocpy_could_not_run():
     x = 1
     assert boc.strict() is False
@@ -371,6 +376,29 @@ def test_strict_mode_refuses_what_bocpy_could_not_run():
         return x
 
     assert again.unwrap(timeout=LONG) == 1
+
+
+def test_strict_mode_refuses_what_bocpy_could_not_carry():
+    inner, lock = Cown(1), threading.Lock()
+    try:
+        assert boc.strict() is False
+        # A cown goes from one interpreter to another by itself.
+        cowns = [inner, PinnedCown(lock)]
+        assert Cown(cowns).unwrap() is cowns
+        boc.send("behaviours-test", {"inner": inner})
+        for refused in (
+            lambda: Cown([lock]),
+            lambda: boc.send("behaviours-test", lock),
+            lambda: whencall(carries_a_lock, [], [lock]),
+            lambda: when()(carries_a_lock),
+        ):
+            with pytest.raises(TypeError, match="cannot pickle"):
+                refused()
+    finally:
+        boc.strict(False)
+    assert boc.receive("behaviours-test", 0) == ("behaviours-test", {"inner": inner})
+    assert boc.receive("behaviours-test", 0)[0] == boc.TIMEOUT
+    assert Cown(lock).unwrap() is lock
 
 
 def test_strict_mode_may_be_set_from_the_environment(monkeypatch):

@@ -68,8 +68,9 @@ def strict(on: bool = True) -> bool:
     """Refuse behaviors that bocpy could not run, from now on, or accept them again.
 
     Refused at their decoration are functions that close over a variable, and what is no plain
-    function, such as a method, a built-in or a decorated function that is a wrapper. Besides,
-    :meth:`Cown.unwrap` without a timeout wants that no behavior at all is in flight. The
+    function, such as a method, a built-in or a decorated function that is a wrapper. Refused where
+    they are given to a cown, a message or :func:`whencall` are values that cannot be pickled.
+    Besides, :meth:`Cown.unwrap` without a timeout wants that no behavior at all is in flight. The
     environment variable ``PYSYNC_BOC_STRICT=1`` has the same effect from the start.
 
     :param on: Whether to refuse them.
