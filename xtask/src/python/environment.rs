@@ -78,7 +78,8 @@ impl Environment {
     ) -> Result<()> {
         let log = work.log(interpreter, &format!("pip-{}", self.name()))?;
         let mut command = self.pip(work);
-        command.arg("install").args(packages);
+        // An older version that is built, and not a newer one that would have to be.
+        command.args(["install", "--prefer-binary"]).args(packages);
         let title = format!("{}: pip install {}", interpreter.name, packages.join(" "));
         let Err(error) = run(&title, &mut command, &log, None) else {
             return Ok(());
