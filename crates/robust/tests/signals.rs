@@ -11,14 +11,14 @@ mod common;
 use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::*;
 use pysync_platform::{LockFlags, Native, PendingCallError, ThreadHooks};
 use pysync_robust::{Error, Kind, Ownership, RawMutex, State, Timeout};
-use pysync_testing::{Target, alone, rain, rain_until, watchdog};
+use pysync_testing::{Target, alone, rain, rain_until, wait_until, watchdog};
 
 const NONE: LockFlags = LockFlags::empty();
 const DETACH: LockFlags = LockFlags::DETACH;
@@ -195,14 +195,19 @@ thread_local! {
     static WAITS_FOR: Cell<Option<RawMutex>> = const { Cell::new(None) };
 }
 
+/// The same as `ATTACHED` of the one thread that has the hooks, for others.
+static IS_DETACHED: AtomicBool = AtomicBool::new(false);
+
 /// A panic in a hook ends the process.
 static HOOKS: ThreadHooks = ThreadHooks {
     detach: || {
+        IS_DETACHED.store(true, SeqCst);
         HOOKED.set([HOOKED.get()[0] + 1, HOOKED.get()[1]]);
         does_not_hold_it();
         ATTACHED.replace(false)
     },
     attach: || {
+        IS_DETACHED.store(false, SeqCst);
         HOOKED.set([HOOKED.get()[0], HOOKED.get()[1] + 1]);
         does_not_hold_it();
         assert!(!ATTACHED.replace(true));
@@ -258,6 +263,8 @@ fn a_thread_is_detached_while_it_sleeps_and_attached_when_it_takes_the_mutex() {
         assert!(ATTACHED.get());
         HOOKED.get()
     });
+    // It attaches between two sleeps.
+    wait_until(|| IS_DETACHED.load(SeqCst));
     mutex.release().unwrap();
     let [detached, attached] = wait.recv().unwrap();
     println!("{detached} sleeps");
