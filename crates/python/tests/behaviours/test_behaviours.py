@@ -648,14 +648,19 @@ def test_bodies_that_are_no_python_let_others_run():
     """The interpreter has a thread give way only where that runs Python."""
     start(1)
     cown, count = Cown(0), 200_000
-    cown.acquire()
-    for _ in range(count):
-        whencall(len, [[cown]], [])
-    cown.release()
-    seen = set()
-    while (pending := _pysync.pending()) > 0:
-        seen.add(pending)
-    assert any(0 < pending < count for pending in seen)
+
+    def some_are_seen_to_be_left():
+        cown.acquire()
+        for _ in range(count):
+            whencall(len, [[cown]], [])
+        cown.release()
+        seen = set()
+        while (pending := _pysync.pending()) > 0:
+            seen.add(pending)
+        return any(0 < pending < count for pending in seen)
+
+    # On a busy machine this thread may not get a processor in all that time.
+    assert any(some_are_seen_to_be_left() for _ in range(50))
 
 
 # Start and end.
