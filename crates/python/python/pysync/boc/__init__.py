@@ -2,20 +2,34 @@
 
 A cown owns a value. A behavior is a function over cowns: it runs on a worker thread once all of them
 are its own, and gives them back at its end. So no two bodies touch a value at a time, none waits for
-another while it runs, and those that share a cown run in the order in which they were asked for::
+another while it runs, and those that share a cown run in the order in which they were asked for.
 
-    from pysync.boc import Cown, wait, when
+>>> from pysync.boc import Cown, drain, receive, send, wait, when
+>>> source, target = Cown(100), Cown(0)
+>>> @when(source, target)
+... def moved(source, target):
+...     source.value -= 30
+...     target.value += 30
+...     return target.value
 
-    source, target = Cown(100), Cown(0)
+The name of the function is the cown of its result from then on, for other behaviors to name, or for
+a thread to wait for:
 
-    @when(source, target)
-    def moved(source, target):
-        source.value -= 30
-        target.value += 30
-        return target.value
+>>> moved.unwrap(timeout=60)
+30
 
-    assert moved.unwrap(timeout=None) == 30
-    wait()
+Threads send each other messages under tags, with behaviors or without:
+
+>>> send("fruit", "apple")
+>>> receive(["fruit", "bread"], 60)
+('fruit', 'apple')
+>>> drain(["fruit", "bread"])
+
+The workers end here. A thread that has waited for that may look at all cowns:
+
+>>> wait()
+>>> source.value, target.value
+(70, 30)
 
 Programs for bocpy run unchanged, but for its ``Matrix`` and its C headers. What differs follows from
 threads in the place of interpreters:
@@ -32,7 +46,8 @@ threads in the place of interpreters:
   has called it may look at all cowns, without owning them.
 - :meth:`Cown.acquire` and :meth:`Cown.unwrap` may wait, with a timeout, behind what was asked before.
 - ``module=`` of :func:`start` has no effect, and the queues' tags are all the program's own.
-- Pinned cowns, :func:`pump` and :func:`set_tags` are for the main thread.
+- :class:`PinnedCown` and :func:`pump` are for the main thread; :func:`set_tags` is for all threads but
+  the workers.
 - At the end of the program behaviors that have not begun are dropped, and bodies that run have a
   second. The child of a fork has a runtime of its own.
 """
