@@ -126,12 +126,16 @@ def main():
     parser.add_argument("--count", type=int, default=20_000)
     parser.add_argument("--turns", type=int, default=0)
     parser.add_argument("--json")
-    parser.add_argument("--plot", help="draw the gains, if bocpy is there")
+    # Here, since bocpy's workers load this file, and would not find the other.
+    import plot
+
+    plot.add_argument(parser, "bocpy")
     args = parser.parse_args()
     if args.child:
         child(*args.child, args.workers, args.count, args.turns)
         return
 
+    plot.check(args.plot, "bocpy")
     gil = "" if getattr(sys, "_is_gil_enabled", lambda: True)() else " free-threaded"
     print(f"# Python {platform.python_version()}{gil}, {os.cpu_count()} processors")
     libraries = [name for name, module in LIBRARIES.items() if importlib.util.find_spec(module)]
@@ -161,11 +165,8 @@ def main():
         rows = [[*case, found] for case, found in samples.items()]
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump({"python": sys.version, "load": load, "rows": rows}, file, indent=1)
-    if args.plot and "bocpy" in libraries:
+    if args.plot:
         title = f"Behaviors of pysync.boc, Python {platform.python_version()}{gil}"
-        # Here, since bocpy's workers load this file, and would not find the other.
-        import plot
-
         plot.save(args.plot, title, "bocpy", gains(samples))
 
 

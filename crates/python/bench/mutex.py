@@ -63,8 +63,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--number", type=int, default=20_000, help="acquisitions in a round")
-    parser.add_argument("--plot", metavar="FILE", help="draw the gains")
+    plot.add_argument(parser, "multiprocessing.Lock")
     arguments = parser.parse_args()
+    plot.check(arguments.plot)
 
     locks = {
         "multiprocessing.Lock": multiprocessing.Lock(),

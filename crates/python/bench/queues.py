@@ -139,6 +139,8 @@ def gains(table, scale):
     """The name of each measure, and how much faster ours was in each round."""
     for name, _, is_less_better, _ in measures(scale):
         rounds = zip(table[name][bocpy], table[name][pysync.boc])
+        # Without the unit.
+        name = name.rpartition(", ")[0]
         yield name, [them / us if is_less_better else us / them for them, us in rounds]
 
 
@@ -147,8 +149,9 @@ def main():
     parser = argparse.ArgumentParser(description="Times pysync.boc's queues beside bocpy's.")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="few rounds of few messages")
-    parser.add_argument("--plot", metavar="FILE", help="draw the gains, if bocpy is there")
+    plot.add_argument(parser, "bocpy")
     arguments = parser.parse_args()
+    plot.check(arguments.plot, "bocpy")
     rounds, scale = (2, 0.1) if arguments.quick else (arguments.rounds, 1)
 
     gil = "without a GIL" if not getattr(sys, "_is_gil_enabled", lambda: True)() else "with a GIL"
@@ -175,7 +178,7 @@ def main():
             gain += f" ({goal} ×)" if goal else ""
         print(f"{name:26}{text(theirs) if theirs else '–':>26}{text(ours):>26}  {gain}")
 
-    if arguments.plot and bocpy:
+    if arguments.plot:
         title = f"pysync.boc's queues, Python {platform.python_version()} {gil}"
         plot.save(arguments.plot, title, "bocpy", gains(table, scale))
 
