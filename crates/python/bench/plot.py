@@ -1,4 +1,4 @@
-"""The plot of a benchmark: how much faster than its peer each row is, with the spread over the rounds."""
+"""The plot of a benchmark: how much faster than its peer each row is, with the rounds' spread."""
 
 import importlib.util
 import os
@@ -35,7 +35,7 @@ def check(path, *packages):
 
 
 def save(path, title, peer, rows):
-    """Draw a bar for each row, which is a name and the ratios of all rounds. More than 1 is faster."""
+    """Draw a bar for each row: a name and the ratios of all rounds. More than 1 is faster."""
     from matplotlib.figure import Figure
 
     rows = [(name, ratios) for name, ratios in rows if ratios]

@@ -2,8 +2,9 @@
 
     python bank.py [--accounts 8] [--transfers 10000] [--workers 4]
 
-No account is locked, and no order of accounts is agreed on. A transfer runs once both accounts are its
-own. The auditor asks for all accounts every now and then, in between, and must find the same sum each time.
+No account is locked, and no order of accounts is agreed on. A transfer runs once both accounts are
+its own. The auditor asks for all accounts every now and then, in between, and must find the same
+sum each time.
 """
 
 import argparse

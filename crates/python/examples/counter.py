@@ -2,9 +2,9 @@
 
     python counter.py [--processes 4] [--rounds 1000]
 
-The memory holds a mutex, a total, and how much of it is of which process. They have to agree, and do
-not while a process is between its two stores. The next one that acquires the mutex is told that its
-owner has died, and makes them agree.
+The memory holds a mutex, a total, and how much of it is of which process. They have to agree, and
+do not while a process is between its two stores. The next one that acquires the mutex is told that
+its owner has died, and makes them agree.
 """
 
 import argparse

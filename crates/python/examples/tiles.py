@@ -1,11 +1,11 @@
-"""An image in tiles: each is a numpy array in a cown, and a step of a filter is a behavior of neighbours.
+"""An image in tiles: each is a numpy array in a cown, and a behavior blurs one with its neighbours.
 
     python tiles.py [--size 512] [--tile 128] [--steps 4] [--workers 4]
 
-A tile is some lines of the image. A step blurs one tile, for which it needs the last line of the tile
-above and the first one of the tile below. What it returns is in a cown too, which is a tile of the next
-step. So all steps of all tiles are asked for at once, without a barrier between two steps: the cowns
-bring them into order, and tiles that are no neighbours are computed in parallel.
+A tile is some lines of the image. A step blurs one tile, for which it needs the last line of the
+tile above and the first one of the tile below. What it returns is in a cown too, which is a tile of
+the next step. So all steps of all tiles are asked for at once, without a barrier between two steps:
+the cowns bring them into order, and tiles that are no neighbours are computed in parallel.
 """
 
 import argparse
@@ -20,7 +20,7 @@ except ImportError:
 
 
 def blur(lines):
-    """Return the mean of each pixel and its eight neighbours, without the first and the last line."""
+    """Return the mean of each pixel and its neighbours, without the first and the last line."""
     padded = np.pad(lines, ((0, 0), (1, 1)), mode="edge")
     columns = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     return (columns[:-2] + columns[1:-1] + columns[2:]) / 9

@@ -1,4 +1,4 @@
-"""The examples find what they say they find, and say so if they do not; those in docstrings run too."""
+"""The examples find what they say, and fail if they do not; those in docstrings run too."""
 
 import importlib.util
 import os

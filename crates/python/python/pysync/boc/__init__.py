@@ -1,8 +1,9 @@
 """bocpy's names on shared memory: tagged queues, cowns, and behaviors that run on threads.
 
-A cown owns a value. A behavior is a function over cowns: it runs on a worker thread once all of them
-are its own, and gives them back at its end. So no two bodies touch a value at a time, none waits for
-another while it runs, and those that share a cown run in the order in which they were asked for.
+A cown owns a value. A behavior is a function over cowns: it runs on a worker thread once all of
+them are its own, and gives them back at its end. So no two bodies touch a value at a time, none
+waits for another while it runs, and those that share a cown run in the order in which they were
+asked for.
 
 >>> from pysync.boc import Cown, drain, receive, send, wait, when
 >>> source, target = Cown(100), Cown(0)
@@ -31,23 +32,24 @@ The workers end here. A thread that has waited for that may look at all cowns:
 >>> source.value, target.value
 (70, 30)
 
-Programs for bocpy run unchanged, but for its ``Matrix`` and its C headers. What differs follows from
-threads in the place of interpreters:
+Programs for bocpy run unchanged, but for its ``Matrix`` and its C headers. What differs follows
+from threads in the place of interpreters:
 
 - Values are shared. Nothing is pickled: a value is the same object in each body, and need not be
   picklable. An object that was put into two cowns, or that a body has kept, is not protected.
 - The owner of a cown is a behavior or a thread, and another thread gets the RuntimeError that
   another interpreter gets there.
-- A body gets the :class:`Cown` itself; ``CownCapsule`` is another name of it, and ``Cown(cown)`` is a
-  cown in a cown.
+- A body gets the :class:`Cown` itself; ``CownCapsule`` is another name of it, and ``Cown(cown)`` is
+  a cown in a cown.
 - Modules are not loaded again. Bodies may be closures, methods and decorated functions;
   :func:`strict` refuses what bocpy could not run.
-- A behavior whose cown a thread holds waits until that releases it. After :func:`wait` the thread that
-  has called it may look at all cowns, without owning them.
-- :meth:`Cown.acquire` and :meth:`Cown.unwrap` may wait, with a timeout, behind what was asked before.
+- A behavior whose cown a thread holds waits until that releases it. After :func:`wait` the thread
+  that has called it may look at all cowns, without owning them.
+- :meth:`Cown.acquire` and :meth:`Cown.unwrap` may wait, with a timeout, behind what was asked
+  before.
 - ``module=`` of :func:`start` has no effect, and the queues' tags are all the program's own.
-- :class:`PinnedCown` and :func:`pump` are for the main thread; :func:`set_tags` is for all threads but
-  the workers.
+- :class:`PinnedCown` and :func:`pump` are for the main thread; :func:`set_tags` is for all threads
+  but the workers.
 - At the end of the program behaviors that have not begun are dropped, and bodies that run have a
   second. The child of a fork has a runtime of its own.
 """
