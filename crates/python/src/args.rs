@@ -6,49 +6,34 @@
 use std::ptr;
 
 use pyo3::exceptions::PyTypeError;
-use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use pysync_boc::{Runtime, Use};
 
 use crate::cown::{Cown, Turn};
-use crate::runtime::hang_on_unwind;
-
-unsafe extern "C-unwind" {
-    // As in the headers, but that a thread may be ended in it. Exported by each version, though not a part of
-    // the stable ABI of all of them.
-    fn PyObject_Vectorcall(
-        callable: *mut ffi::PyObject,
-        args: *const *mut ffi::PyObject,
-        count: usize,
-        names: *mut ffi::PyObject,
-    ) -> *mut ffi::PyObject;
-}
-
-/// The place before the arguments is the callee's to use.
-const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
+use crate::runtime::{Owned, call};
 
 /// The cowns of a behaviour, in the order of its parameters.
 pub(crate) enum Args {
-    One(Py<Cown>),
-    Two([Py<Cown>; 2]),
+    One(Owned<Cown>),
+    Two([Owned<Cown>; 2]),
     Many(Box<Many>),
 }
 
 /// Any number of them, and groups.
 pub(crate) struct Many {
-    cowns: Vec<Py<Cown>>,
+    cowns: Vec<Owned<Cown>>,
     /// For each parameter how many of them are its group; there are none if it is a cown. Empty if all are cowns.
     groups: Vec<Option<usize>>,
 }
 
-fn cown_of(item: Bound<'_, PyAny>) -> PyResult<Py<Cown>> {
+fn cown_of(item: Bound<'_, PyAny>) -> PyResult<Owned<Cown>> {
     let Ok(cown) = item.cast_into::<Cown>() else {
         return Err(PyTypeError::new_err("can only schedule over cowns or sequences of cowns"));
     };
     // It is there, but in the moment in which a cown is made.
     cown.get().turn()?;
-    Ok(cown.unbind())
+    Ok(cown.unbind().into())
 }
 
 impl Args {
@@ -91,7 +76,7 @@ impl Args {
         Ok(Self::Many(Box::new(many)))
     }
 
-    fn as_slice(&self) -> &[Py<Cown>] {
+    fn as_slice(&self) -> &[Owned<Cown>] {
         match self {
             Self::One(cown) => std::slice::from_ref(cown),
             Self::Two(cowns) => cowns,
@@ -100,7 +85,7 @@ impl Args {
     }
 
     pub(crate) fn cowns(&self) -> impl Iterator<Item = &Cown> {
-        self.as_slice().iter().map(Py::get)
+        self.as_slice().iter().map(|cown| cown.get())
     }
 
     /// Their turns, in order.
@@ -123,10 +108,10 @@ impl Args {
         captures: Option<&Bound<'_, PyTuple>>,
     ) -> PyResult<Py<PyAny>> {
         if let (Self::One(cown), None) = (self, captures) {
-            return call(py, func, &mut [ptr::null_mut(), cown.as_ptr()]);
+            return call(func.bind(py), &mut [ptr::null_mut(), cown.as_ptr()]);
         }
         if let (Self::Two([a, b]), None) = (self, captures) {
-            return call(py, func, &mut [ptr::null_mut(), a.as_ptr(), b.as_ptr()]);
+            return call(func.bind(py), &mut [ptr::null_mut(), a.as_ptr(), b.as_ptr()]);
         }
         let mut lists = Vec::new();
         let mut args = vec![ptr::null_mut()];
@@ -138,37 +123,19 @@ impl Args {
             match group {
                 None => args.push(first[0].as_ptr()),
                 Some(_) => {
-                    let list = PyList::new(py, first)?;
+                    let list = PyList::new(py, first.iter().map(|cown| &**cown))?;
                     args.push(list.as_ptr());
                     lists.push(list);
                 }
             }
         }
         // Without groups that are all.
-        args.extend(cowns.iter().map(Py::as_ptr));
+        args.extend(cowns.iter().map(|cown| cown.as_ptr()));
         let captures =
             captures.map(|captures| captures.iter().collect::<Vec<_>>()).unwrap_or_default();
         args.extend(captures.iter().map(Bound::as_ptr));
-        call(py, func, &mut args)
+        call(func.bind(py), &mut args)
     }
-}
-
-/// Calls `func` with all but the first of `args`.
-#[inline]
-fn call(py: Python<'_>, func: &Py<PyAny>, args: &mut [*mut ffi::PyObject]) -> PyResult<Py<PyAny>> {
-    type Vectorcall = unsafe extern "C-unwind" fn(
-        *mut ffi::PyObject,
-        *const *mut ffi::PyObject,
-        usize,
-        *mut ffi::PyObject,
-    ) -> *mut ffi::PyObject;
-    let count = (args.len() - 1) | ARGUMENTS_OFFSET;
-    // SAFETY: attached, with a callable, and with arguments that the caller keeps, behind one place more.
-    let result = hang_on_unwind(PyObject_Vectorcall as Vectorcall, |call| unsafe {
-        call(func.as_ptr(), args.as_mut_ptr().add(1), count, ptr::null_mut())
-    });
-    // SAFETY: a new reference, or null with an exception.
-    unsafe { Bound::from_owned_ptr_or_err(py, result) }.map(Bound::unbind)
 }
 
 /// What a behaviour over cowns takes.

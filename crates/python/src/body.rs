@@ -8,6 +8,7 @@ use pyo3::types::PyTuple;
 
 use crate::args::Args;
 use crate::cown::{Cown, thread_ident};
+use crate::runtime::Owned;
 use crate::scheduling;
 use crate::worker;
 
@@ -15,9 +16,9 @@ thread_local! {
     /// How many bodies the thread is in.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// What was noted for the innermost one.
-    static NOTE: RefCell<Option<Py<PyAny>>> = const { RefCell::new(None) };
+    static NOTE: RefCell<Option<Owned>> = const { RefCell::new(None) };
     /// The cowns that the body has acquired by itself.
-    static ACQUIRED: RefCell<Vec<Py<Cown>>> = const { RefCell::new(Vec::new()) };
+    static ACQUIRED: RefCell<Vec<Owned<Cown>>> = const { RefCell::new(Vec::new()) };
     /// What the last body on a lane has raised, for the pump.
     static RAISED: RefCell<Option<Py<PyAny>>> = const { RefCell::new(None) };
 }
@@ -37,7 +38,7 @@ pub(crate) fn body_note(py: Python<'_>) -> Option<Py<PyAny>> {
 #[pyfunction]
 pub(crate) fn set_body_note(note: Py<PyAny>) {
     if is_inside() {
-        drop(NOTE.replace(Some(note)));
+        drop(NOTE.replace(Some(note.into())));
     }
 }
 
@@ -50,7 +51,7 @@ pub(crate) fn on_worker() -> bool {
 /// The calling thread has acquired a cown. If it is in a body, that gives it back at its end at the latest.
 pub(crate) fn note_acquired(cown: &Bound<'_, Cown>) {
     if is_inside() {
-        ACQUIRED.with_borrow_mut(|acquired| acquired.push(cown.clone().unbind()));
+        ACQUIRED.with_borrow_mut(|acquired| acquired.push(cown.clone().unbind().into()));
     }
 }
 
@@ -61,22 +62,22 @@ pub(crate) fn take_raised() -> Option<Py<PyAny>> {
 
 /// What a behaviour is going to call. Owns its references.
 pub(crate) struct Call {
-    pub(crate) func: Py<PyAny>,
+    pub(crate) func: Owned,
     pub(crate) args: Args,
-    pub(crate) captures: Option<Py<PyTuple>>,
+    pub(crate) captures: Option<Owned<PyTuple>>,
 }
 
 /// A behaviour that waits for its cowns.
 pub(crate) struct Body {
     /// There is none once it has run.
     call: Option<Call>,
-    result: Option<Py<Cown>>,
+    result: Option<Owned<Cown>>,
     is_on_lane: bool,
 }
 
 impl Body {
     pub(crate) fn new(call: Call, result: Py<Cown>, is_on_lane: bool) -> Self {
-        Self { call: Some(call), result: Some(result), is_on_lane }
+        Self { call: Some(call), result: Some(result.into()), is_on_lane }
     }
 
     /// Runs the body. The calling thread has the turns of all cowns, and that of the result.
@@ -88,8 +89,8 @@ impl Body {
             let depth = DEPTH.get();
             DEPTH.set(depth + 1);
             let result = began.and_then(|()| call.call(py));
-            let acquired = ACQUIRED.take();
-            for cown in acquired {
+            // What a drop acquires is given back too.
+            while let Some(cown) = ACQUIRED.with_borrow_mut(Vec::pop) {
                 cown.get().give_back_if(me);
             }
             DEPTH.set(depth);

@@ -17,9 +17,10 @@ use std::sync::atomic::{
 
 use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use pysync_boc::{Failed, Held, LockFlags, NotAcquired};
 
-use crate::runtime::Interpreter;
+use crate::runtime::{Interpreter, Owned, call};
 use crate::scheduling;
 use crate::timeout::Timeout;
 
@@ -58,7 +59,7 @@ pub(crate) struct Cown {
     is_disowned: AtomicBool,
     /// Only for the owner; and for the garbage collector, which runs while no thread is between two calls of
     /// the interpreter.
-    value: UnsafeCell<Option<Py<PyAny>>>,
+    value: UnsafeCell<Option<Owned>>,
     /// The turn of a thread that has acquired the cown. Only for the owner.
     held: UnsafeCell<Option<Held<Result<(), Failed>>>>,
 }
@@ -81,7 +82,7 @@ impl Cown {
             is_pinned,
             is_exception: AtomicBool::new(false),
             is_disowned: AtomicBool::new(false),
-            value: UnsafeCell::new(value),
+            value: UnsafeCell::new(value.map(Owned::from)),
             held: UnsafeCell::new(None),
         }
     }
@@ -130,7 +131,7 @@ impl Cown {
     pub(crate) unsafe fn set_result(&self, value: Py<PyAny>, is_exception: bool) {
         self.is_exception.store(is_exception, Relaxed);
         // SAFETY: by contract no other has the turn.
-        unsafe { *self.value.get() = Some(value) };
+        unsafe { *self.value.get() = Some(value.into()) };
     }
 
     /// The right to touch the value.
@@ -150,9 +151,9 @@ impl Cown {
     }
 
     /// Replaces the value, and returns the one before.
-    fn replace(&self, _access: &Access, value: Option<Py<PyAny>>) -> Option<Py<PyAny>> {
+    fn replace(&self, _access: &Access, value: Option<Py<PyAny>>) -> Option<Owned> {
         // SAFETY: the access says so. No code of Python's runs here.
-        unsafe { std::mem::replace(&mut *self.value.get(), value) }
+        unsafe { std::mem::replace(&mut *self.value.get(), value.map(Owned::from)) }
     }
 
     fn get_with(&self, py: Python<'_>, _access: &Access) -> PyResult<Py<PyAny>> {
@@ -247,6 +248,8 @@ impl Cown {
         }
         // SAFETY: the last reference, or the collector's: no other touches the value.
         let Some(value) = (unsafe { &*self.value.get() }) else { return };
+        // What is called below may take it out of the cown.
+        let value = Owned::from(value.clone_ref(py));
         let pending = PyErr::take(py);
         let it = std::ptr::from_ref(self);
         // It may be part of a cycle that the collector is clearing. An exception has no arguments then, and
@@ -258,7 +261,11 @@ impl Cown {
         let line = format!("Cown({it:p}) contains an unhandled exception: {text}\n");
         let stderr = py.import("sys").and_then(|sys| sys.getattr("stderr"));
         // There is no `stderr` at the very end, and it may be anything.
-        let written = stderr.and_then(|stderr| stderr.call_method1("write", (line,)));
+        let written = stderr.and_then(|stderr| {
+            let (write, line) = (stderr.getattr("write")?, PyString::new(py, &line));
+            // A worker may be ended in it.
+            call(&write, &mut [std::ptr::null_mut(), line.as_ptr()])
+        });
         if let Err(error) = written {
             drop(error);
         }

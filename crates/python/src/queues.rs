@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::ops::Deref;
+use std::ptr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use pysync_boc::{
     Deadline, Limits, LockFlags, QueueStats, Queues, ReceiveError, SendError, SendTimedError,
 };
 
-use crate::runtime::Interpreter;
+use crate::runtime::{Interpreter, Owned, call};
 use crate::when;
 
 const TAGS: u16 = 16;
@@ -31,7 +32,7 @@ const GRACE: Duration = Duration::from_millis(20);
 
 /// A message, which is dropped by attached threads only: the calls below are made by such, and none of them
 /// drops a message while it waits.
-type Message = Py<PyAny>;
+type Message = Owned;
 
 static QUEUES: LazyLock<Queues<Message>> =
     LazyLock::new(|| Queues::new(Limits { tags: TAGS, capacity: CAPACITY }));
@@ -62,7 +63,7 @@ pub(crate) fn send(tag: &Bound<'_, PyAny>, contents: &Bound<'_, PyAny>) -> PyRes
     };
     let name = tag.to_str()?;
     when::check_value(contents)?;
-    match QUEUES.send(name, contents.clone().unbind()) {
+    match QUEUES.send(name, contents.clone().unbind().into()) {
         Ok(()) => Ok(()),
         Err(error) => send_late(tag, name, error),
     }
@@ -121,7 +122,7 @@ pub(crate) fn receive<'py>(
     })?;
     match QUEUES.receive_in::<Interpreter>(&*names, deadline, FLAGS) {
         Ok(received) => {
-            let message = received.message.into_bound(tags.py());
+            let message = received.message.into_inner().into_bound(tags.py());
             Ok(PyTuple::new(tags.py(), [&asked.at(received.index)?, &message])?.into_any())
         }
         Err(error) => not_received(error, &asked, &names, after),
@@ -147,7 +148,7 @@ fn not_received<'py>(
     let py = asked.py();
     match error {
         ReceiveError::Timeout => match after {
-            Some(after) => after.call0(),
+            Some(after) => call(after, &mut [ptr::null_mut()]).map(|it| it.into_bound(py)),
             None => (intern!(py, TIMEOUT), py.None()).into_pyobject(py).map(Bound::into_any),
         },
         ReceiveError::Interrupted => Err(raised(py)),

@@ -1,6 +1,8 @@
 //! The interpreter as a [`Runtime`]: what a thread does around a sleep, and what it runs after a signal.
 
-use std::ptr::NonNull;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
 
 use pyo3::exceptions::PyImportError;
 use pyo3::ffi;
@@ -15,7 +17,18 @@ unsafe extern "C" {
 unsafe extern "C-unwind" {
     // As in the headers, but that a thread may be ended in it.
     fn PyEval_RestoreThread(state: *mut ffi::PyThreadState);
+    fn Py_DecRef(object: *mut ffi::PyObject);
+    // Exported by each version, though not a part of the stable ABI of all of them.
+    fn PyObject_Vectorcall(
+        callable: *mut ffi::PyObject,
+        args: *const *mut ffi::PyObject,
+        count: usize,
+        names: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
 }
+
+/// The place before the arguments is the callee's to use.
+const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
 
 /// Whether the calling thread is attached to the interpreter.
 pub(crate) fn is_attached() -> bool {
@@ -67,6 +80,68 @@ pub(crate) unsafe fn restore_thread(state: *mut ffi::PyThreadState) {
     type RestoreThread = unsafe extern "C-unwind" fn(*mut ffi::PyThreadState);
     // SAFETY: by contract.
     hang_on_unwind(PyEval_RestoreThread as RestoreThread, |restore| unsafe { restore(state) });
+}
+
+/// Calls `callable` with all but the first of `args`. A thread that is ended in it sleeps for ever.
+#[inline]
+pub(crate) fn call(
+    callable: &Bound<'_, PyAny>,
+    args: &mut [*mut ffi::PyObject],
+) -> PyResult<Py<PyAny>> {
+    type Vectorcall = unsafe extern "C-unwind" fn(
+        *mut ffi::PyObject,
+        *const *mut ffi::PyObject,
+        usize,
+        *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+    let count = (args.len() - 1) | ARGUMENTS_OFFSET;
+    // SAFETY: attached, with a callable, and with arguments that the caller keeps, behind one place more.
+    let result = hang_on_unwind(PyObject_Vectorcall as Vectorcall, |call| unsafe {
+        call(callable.as_ptr(), args.as_mut_ptr().add(1), count, ptr::null_mut())
+    });
+    // SAFETY: a new reference, or null with an exception.
+    unsafe { Bound::from_owned_ptr_or_err(callable.py(), result) }.map(Bound::unbind)
+}
+
+/// A reference that may be the last one to what a user has made. Its drop runs code of Python's then, in which
+/// the thread may be ended; it sleeps for ever instead.
+///
+/// To be dropped by attached threads only.
+#[repr(transparent)]
+pub(crate) struct Owned<T = PyAny>(ManuallyDrop<Py<T>>);
+
+impl<T> Owned<T> {
+    #[inline]
+    pub(crate) fn into_inner(self) -> Py<T> {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: taken once, since `this` is not dropped.
+        unsafe { ManuallyDrop::take(&mut this.0) }
+    }
+}
+
+impl<T> From<Py<T>> for Owned<T> {
+    #[inline]
+    fn from(object: Py<T>) -> Self {
+        Self(ManuallyDrop::new(object))
+    }
+}
+
+impl<T> Deref for Owned<T> {
+    type Target = Py<T>;
+
+    #[inline]
+    fn deref(&self) -> &Py<T> {
+        &self.0
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    #[inline]
+    fn drop(&mut self) {
+        type DecRef = unsafe extern "C-unwind" fn(*mut ffi::PyObject);
+        // SAFETY: attached, and the reference is this one's own.
+        hang_on_unwind(Py_DecRef as DecRef, |dec_ref| unsafe { dec_ref(self.0.as_ptr()) });
+    }
 }
 
 /// The Python interpreter that has loaded the module.

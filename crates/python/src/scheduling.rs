@@ -15,6 +15,7 @@ use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pysync_boc::{Lane, LockFlags, NotQuiet, Runtime};
 use pysync_lock::guarded::Mutex;
+use pysync_platform::detached;
 
 use crate::body;
 use crate::cown::{PINNED, thread_ident};
@@ -152,11 +153,12 @@ pub(crate) fn start(workers: usize) -> PyResult<bool> {
             "cannot schedule behavior: bocpy runtime is not running, since the interpreter is about to end",
         ));
     }
-    let mut runtime = RUNTIME.lock();
-    if runtime.is_some() {
+    if RUNTIME.lock().is_some() {
         return Ok(false);
     }
-    let built = Runtime::builder()
+    // Detached, and so without the lock: if there are no threads left, this waits for those that were made,
+    // which have to attach before they end.
+    let build = Runtime::builder()
         .workers(workers)
         .name("boc")
         .stack_size(STACK)
@@ -165,9 +167,17 @@ pub(crate) fn start(workers: usize) -> PyResult<bool> {
         .on_stop(|_| {
             FOUND.set(None);
             worker::end();
-        })
-        .build();
-    *runtime = Some(built.map_err(|error| PyRuntimeError::new_err(error.to_string()))?);
+        });
+    let built = detached::<Interpreter, _>(true, || build.build());
+    let built = built.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+    let mut runtime = RUNTIME.lock();
+    if runtime.is_some() {
+        drop(runtime);
+        // Another thread was quicker. It has run nothing.
+        detached::<Interpreter, _>(true, || built.stop(None));
+        return Ok(false);
+    }
+    *runtime = Some(built);
     STOPPER.store(0, Relaxed);
     // Ordering: Release pairs with the Acquire in `with_runtime`. The lock orders the others.
     EPOCH.store((EPOCH.load(Relaxed) & !STATES) + STATES + 1 + RUNNING, Release);
@@ -225,7 +235,7 @@ pub(crate) fn quiesce(py: Python<'_>, timeout: Timeout) -> PyResult<bool> {
 #[pyfunction]
 pub(crate) fn stop(py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
     let Some(runtime) = begin_stop() else { return Ok(None) };
-    while py.detach(|| runtime.stop(Some(LOOK))).still_running != 0 {
+    while detached::<Interpreter, _>(true, || runtime.stop(Some(LOOK))).still_running != 0 {
         py.check_signals()?;
     }
     let me = thread_ident();

@@ -43,11 +43,15 @@ impl FromPyObject<'_, '_> for Timeout {
         if object.is_none() {
             return Ok(Self::Forever);
         }
-        let Ok(seconds) = object.extract::<f64>() else {
-            let name = object.get_type().name()?;
-            return Err(PyTypeError::new_err(format!(
-                "timeout must be a number or None, not {name}"
-            )));
+        let seconds = match object.extract::<f64>() {
+            Ok(seconds) => seconds,
+            Err(error) if error.is_instance_of::<PyTypeError>(object.py()) => {
+                let name = object.get_type().name()?;
+                return Err(PyTypeError::new_err(format!(
+                    "timeout must be a number or None, not {name}"
+                )));
+            }
+            Err(error) => return Err(error),
         };
         match seconds {
             seconds if seconds.is_nan() => Err(PyValueError::new_err("timeout must not be NaN")),

@@ -14,6 +14,7 @@ use pyo3::types::{PyList, PyString, PyTuple, PyType};
 use crate::args::Args;
 use crate::body::{Body, Call};
 use crate::cown::Cown;
+use crate::runtime::Owned;
 use crate::scheduling;
 
 /// Whether what bocpy could not run is refused.
@@ -122,7 +123,7 @@ pub(crate) fn whencall<'py>(
     check_kind(func)?;
     let captures = to_tuple(captures)?;
     check_value(&captures)?;
-    let captures = if captures.is_empty() { None } else { Some(captures.unbind()) };
+    let captures = if captures.is_empty() { None } else { Some(captures.unbind().into()) };
     schedule(func, &to_tuple(args)?, captures)
 }
 
@@ -220,14 +221,14 @@ impl Params<'_> {
 fn schedule<'py>(
     func: &Bound<'py, PyAny>,
     items: &Bound<'py, PyTuple>,
-    captures: Option<Py<PyTuple>>,
+    captures: Option<Owned<PyTuple>>,
 ) -> PyResult<Bound<'py, Cown>> {
     let args = Args::of(items)?;
     let turns = args.turns()?;
     let is_on_lane = args.cowns().any(Cown::is_pinned);
     let result = Bound::new(func.py(), Cown::for_result())?;
     let turn = scheduling::with_runtime(|runtime| {
-        let call = Call { func: func.clone().unbind(), args, captures };
+        let call = Call { func: func.clone().unbind().into(), args, captures };
         let body = Body::new(call, result.clone().unbind(), is_on_lane);
         turns.schedule(runtime, move || body.run())
     })?;

@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pysync_platform::monotonic_now;
 
-use crate::runtime::restore_thread;
+use crate::runtime::{hang_on_unwind, restore_thread};
 
 /// What the calling thread is, if it is a worker.
 #[derive(Clone, Copy)]
@@ -20,6 +20,12 @@ struct Worker {
     /// Its thread state; null if it is none.
     state: *mut ffi::PyThreadState,
     is_attached: bool,
+}
+
+unsafe extern "C-unwind" {
+    // As in the headers, but that a thread may be ended in them.
+    fn PyGILState_Ensure() -> ffi::PyGILState_STATE;
+    fn PyGILState_Release(state: ffi::PyGILState_STATE);
 }
 
 thread_local! {
@@ -37,11 +43,11 @@ const TURN: u64 = 10_000_000;
 
 /// A worker begins: it gets a thread state, which it keeps, and is detached.
 pub(crate) fn begin() {
-    // SAFETY: a thread that the interpreter does not know; it is detached again at once.
-    let state = unsafe {
-        ffi::PyGILState_Ensure();
-        ffi::PyEval_SaveThread()
-    };
+    type Ensure = unsafe extern "C-unwind" fn() -> ffi::PyGILState_STATE;
+    // SAFETY: a thread that the interpreter does not know.
+    hang_on_unwind(PyGILState_Ensure as Ensure, |ensure| unsafe { ensure() });
+    // SAFETY: attached by that.
+    let state = unsafe { ffi::PyEval_SaveThread() };
     WORKER.set(Worker { state, is_attached: false });
 }
 
@@ -49,8 +55,12 @@ pub(crate) fn begin() {
 pub(crate) fn end() {
     attach();
     WORKER.set(Worker { state: ptr::null_mut(), is_attached: false });
+    type Release = unsafe extern "C-unwind" fn(ffi::PyGILState_STATE);
+    // What is local to the thread is dropped, which may run code of Python's.
     // SAFETY: the thread is attached, and this is the counterpart of what `begin` has called.
-    unsafe { ffi::PyGILState_Release(ffi::PyGILState_STATE::PyGILState_UNLOCKED) };
+    hang_on_unwind(PyGILState_Release as Release, |release| unsafe {
+        release(ffi::PyGILState_STATE::PyGILState_UNLOCKED)
+    });
 }
 
 /// Whether the calling thread is a worker.

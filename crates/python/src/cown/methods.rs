@@ -198,7 +198,7 @@ impl Cown {
         // SAFETY: the collector's call: no thread writes the value meanwhile, which needs it to be attached
         // and running.
         match unsafe { &*self.value.get() } {
-            Some(value) => visit.call(value),
+            Some(value) => visit.call(&**value),
             None => Ok(()),
         }
     }
