@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pysync_platform::monotonic_now;
 
-use crate::runtime::{hang_on_unwind, restore_thread};
+use crate::runtime::{hang_on_unwind, is_attached, restore_thread};
 
 /// What the calling thread is, if it is a worker.
 #[derive(Clone, Copy)]
@@ -43,9 +43,7 @@ const TURN: u64 = 10_000_000;
 
 /// A worker begins: it gets a thread state, which it keeps, and is detached.
 pub(crate) fn begin() {
-    type Ensure = unsafe extern "C-unwind" fn() -> ffi::PyGILState_STATE;
-    // SAFETY: a thread that the interpreter does not know.
-    hang_on_unwind(PyGILState_Ensure as Ensure, |ensure| unsafe { ensure() });
+    ensure();
     // SAFETY: attached by that.
     let state = unsafe { ffi::PyEval_SaveThread() };
     WORKER.set(Worker { state, is_attached: false });
@@ -112,6 +110,26 @@ pub(crate) fn attached<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
         if left == 0 {
             give_way();
         }
+    } else if !is_attached() {
+        return attached_for(f);
     }
     Python::attach(f)
+}
+
+/// The same on a thread that stops the runtime. PyO3 does not know that it is detached.
+#[cold]
+fn attached_for<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
+    type Release = unsafe extern "C-unwind" fn(ffi::PyGILState_STATE);
+    let state = ensure();
+    let result = Python::attach(f);
+    // SAFETY: the counterpart of what `ensure` has called.
+    hang_on_unwind(PyGILState_Release as Release, |release| unsafe { release(state) });
+    result
+}
+
+/// Attaches the thread, whatever the interpreter knows of it.
+fn ensure() -> ffi::PyGILState_STATE {
+    type Ensure = unsafe extern "C-unwind" fn() -> ffi::PyGILState_STATE;
+    // SAFETY: may be called by any thread.
+    hang_on_unwind(PyGILState_Ensure as Ensure, |ensure| unsafe { ensure() })
 }
