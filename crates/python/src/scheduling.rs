@@ -235,7 +235,7 @@ pub(crate) fn quiesce(py: Python<'_>, timeout: Timeout) -> PyResult<bool> {
 #[pyfunction]
 pub(crate) fn stop(py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
     let Some(runtime) = begin_stop() else { return Ok(None) };
-    while detached::<Interpreter, _>(true, || runtime.stop(Some(LOOK))).still_running != 0 {
+    while worker::suspended(py, || runtime.stop(Some(LOOK))).still_running != 0 {
         py.check_signals()?;
     }
     let me = thread_ident();

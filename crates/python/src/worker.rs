@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pysync_platform::monotonic_now;
 
-use crate::runtime::{hang_on_unwind, is_attached, restore_thread};
+use crate::runtime::{hang_on_unwind, restore_thread};
 
 /// What the calling thread is, if it is a worker.
 #[derive(Clone, Copy)]
@@ -35,6 +35,8 @@ thread_local! {
     static BODIES: Cell<u32> = const { Cell::new(BODIES_OF_A_LOOK) };
     /// When it has given way last.
     static GAVE_WAY: Cell<u64> = const { Cell::new(0) };
+    /// The state of a thread that is no worker, while it is in [`suspended`] and not in [`attached`].
+    static SUSPENDED: Cell<*mut ffi::PyThreadState> = const { Cell::new(ptr::null_mut()) };
 }
 
 const BODIES_OF_A_LOOK: u32 = 256;
@@ -43,7 +45,9 @@ const TURN: u64 = 10_000_000;
 
 /// A worker begins: it gets a thread state, which it keeps, and is detached.
 pub(crate) fn begin() {
-    ensure();
+    type Ensure = unsafe extern "C-unwind" fn() -> ffi::PyGILState_STATE;
+    // SAFETY: a thread that the interpreter does not know.
+    hang_on_unwind(PyGILState_Ensure as Ensure, |ensure| unsafe { ensure() });
     // SAFETY: attached by that.
     let state = unsafe { ffi::PyEval_SaveThread() };
     WORKER.set(Worker { state, is_attached: false });
@@ -110,26 +114,31 @@ pub(crate) fn attached<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
         if left == 0 {
             give_way();
         }
-    } else if !is_attached() {
-        return attached_for(f);
+    } else if !SUSPENDED.get().is_null() {
+        return resumed(f);
     }
     Python::attach(f)
 }
 
-/// The same on a thread that stops the runtime. PyO3 does not know that it is detached.
 #[cold]
-fn attached_for<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
-    type Release = unsafe extern "C-unwind" fn(ffi::PyGILState_STATE);
-    let state = ensure();
+fn resumed<T>(f: impl FnOnce(Python<'_>) -> T) -> T {
+    let state = SUSPENDED.replace(ptr::null_mut());
+    // SAFETY: this thread's own state, which `suspended` has detached.
+    unsafe { restore_thread(state) };
     let result = Python::attach(f);
-    // SAFETY: the counterpart of what `ensure` has called.
-    hang_on_unwind(PyGILState_Release as Release, |release| unsafe { release(state) });
+    // SAFETY: attached.
+    SUSPENDED.set(unsafe { ffi::PyEval_SaveThread() });
     result
 }
 
-/// Attaches the thread, whatever the interpreter knows of it.
-fn ensure() -> ffi::PyGILState_STATE {
-    type Ensure = unsafe extern "C-unwind" fn() -> ffi::PyGILState_STATE;
-    // SAFETY: may be called by any thread.
-    hang_on_unwind(PyGILState_Ensure as Ensure, |ensure| unsafe { ensure() })
+/// Calls `f` on the thread, detached, but for what it calls [`attached`]. Does not return if the interpreter is
+/// being finalized: PyO3's own function would unwind then.
+pub(crate) fn suspended<T>(_py: Python<'_>, f: impl FnOnce() -> T) -> T {
+    // SAFETY: attached.
+    SUSPENDED.set(unsafe { ffi::PyEval_SaveThread() });
+    let result = f();
+    let state = SUSPENDED.replace(ptr::null_mut());
+    // SAFETY: as above.
+    unsafe { restore_thread(state) };
+    result
 }

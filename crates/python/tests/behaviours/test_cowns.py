@@ -173,6 +173,17 @@ def test_acquire_refuses_what_is_no_timeout(timeout):
         Cown(0).acquire(timeout=timeout)
 
 
+def test_what_a_timeout_raises_itself_is_passed_on():
+    class Timeout:
+        def __float__(self):
+            raise Alarm
+
+    with pytest.raises(Alarm):
+        Cown(0).acquire(timeout=Timeout())
+    with pytest.raises(OverflowError):
+        Cown(0).acquire(timeout=10**400)
+
+
 def test_a_signal_runs_its_handler_while_acquire_waits():
     cown = Cown(0)
     ready, done, was_done = threading.Event(), threading.Event(), []

@@ -81,6 +81,155 @@ atexit.register(late)
 }
 
 
+ENDED = {
+    "in the drop of a capture": """
+start(1)
+def outer():
+    whencall(lambda cown, dropped: None, [cown], [Dropped()])
+whencall(outer, [], [])
+""",
+    "in the drop of a result": """
+start(1)
+def outer():
+    whencall(Dropped, [], [])
+whencall(outer, [], [])
+""",
+    "in the drop of a value": """
+def body():
+    with Cown(Dropped()) as value:
+        del value
+whencall(body, [], [])
+""",
+    "in the drop of a cown that the body has acquired": """
+def body():
+    Cown(Dropped()).acquire()
+whencall(body, [], [])
+""",
+    "in the drop of what was noted": """
+start()
+whencall(lambda: _pysync.set_body_note(Dropped()), [], [])
+""",
+    "in an assignment": """
+def assign():
+    other = Cown(Dropped())
+    with other:
+        other.value = None
+threading.Thread(target=assign, daemon=True).start()
+""",
+    "in a drain": """
+def drain_it():
+    send("tag", Dropped())
+    drain("tag")
+threading.Thread(target=drain_it, daemon=True).start()
+""",
+    "in set_tags": """
+def set_them():
+    send("tag", Dropped())
+    set_tags([])
+threading.Thread(target=set_them, daemon=True).start()
+""",
+    "in what receive calls after a timeout": """
+threading.Thread(target=lambda: receive("tag", 0, hold), daemon=True).start()
+""",
+    "in a wait for a body": """
+import logging
+logging.disable()
+whencall(hold, [], [])
+def waits():
+    began.wait(20)
+    wait(0)
+threading.Thread(target=waits, daemon=True).start()
+began.wait(20)
+while True:
+    try:
+        whencall(hold, [], [])
+    except RuntimeError:
+        # The thread has stopped the runtime, and waits for the first one.
+        break
+""",
+    "as it writes to stderr": """
+class Stderr:
+    def write(self, text):
+        hold()
+    def flush(self):
+        pass
+sys.stderr = Stderr()
+def fail():
+    raise ValueError
+start(1)
+whencall(lambda: whencall(fail, [], []) and None, [], [])
+""",
+}
+
+
+@pytest.mark.parametrize("name", ENDED)
+def test_a_thread_that_is_ended_does_no_harm(name):
+    """It attaches while the interpreter is being finalized. Before 3.14 that unwinds it."""
+    program = (
+        START
+        + """
+import os, sys
+from pysync import _pysync
+read, write = os.pipe()
+def hold(read=os.read, fd=read):
+    began.set()
+    read(fd, 1)
+class Dropped:
+    def __del__(self, hold=hold):
+        hold()
+class Last:
+    def __del__(self, write=os.write, fd=write, sleep=time.sleep):
+        write(fd, b"!")
+        # In which the other attaches.
+        sleep(0.1)
+sys.last_of_all = Last()
+"""
+        + ENDED[name]
+        + "assert began.wait(20)"
+    )
+    code, out, errors = run_python(program)
+    assert (code, out, errors) == (0, "", "")
+
+
+def test_a_body_gives_back_what_the_drop_of_an_acquired_cown_acquires():
+    program = (
+        START
+        + """
+other = Cown(5)
+class Acquires:
+    def __del__(self):
+        other.acquire()
+def body():
+    Cown(Acquires()).acquire()
+start(1)
+whencall(body, [], []).unwrap(timeout=20)
+quiesce(20)
+assert whencall(lambda other: other.value, [other], []).unwrap(timeout=20) == 5
+"""
+    )
+    assert run_python(program) == (0, "", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no limits of memory")
+def test_a_start_that_gets_no_threads_fails():
+    program = """
+import resource
+from pysync.boc import *
+with open("/proc/self/statm") as file:
+    pages = int(file.read().split()[0])
+limit = pages * resource.getpagesize() + (200 << 20)
+_, most = resource.getrlimit(resource.RLIMIT_AS)
+resource.setrlimit(resource.RLIMIT_AS, (limit, most))
+try:
+    start(1000)
+except RuntimeError as error:
+    print("refused")
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+assert whencall(lambda: 5, [], []).unwrap(timeout=20) == 5
+"""
+    assert run_python(program) == (0, "refused\n", "")
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_interpreter_ends(name):
     code, out, errors = run_python(START + PROGRAMS[name])
