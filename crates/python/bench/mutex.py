@@ -2,7 +2,8 @@
 
     python bench/mutex.py [--rounds N] [--plot FILE]
 
-Each figure is the median of the rounds, in which the locks take turns.
+Each figure is the median of the rounds, in which the locks take turns, with the least and the most
+of them. Behind it is the median of the ratios to multiprocessing.Lock in the same round.
 """
 
 import argparse
@@ -23,17 +24,19 @@ WITH = "with lock: pass"
 
 
 def mutex(recursive):
+    """Return a new mutex in memory that the children of a fork share."""
     made = Mutex(mmap.mmap(-1, 4096), recursive=recursive)
     made.initialize()
     return made
 
 
 def nanoseconds(lock, statement, number):
+    """Return how long a statement takes, on a lock that no other thread asks for."""
     return timeit.timeit(statement, number=number, globals={"lock": lock}) / number * 1e9
 
 
 def contended(lock, number):
-    """Two processes, each of which acquires the lock so often; nanoseconds for each acquisition."""
+    """Return the time of an acquisition while two processes acquire the lock so often each."""
     ready, go = os.pipe(), os.pipe()
     children = []
     for _ in range(2):
@@ -60,6 +63,7 @@ def contended(lock, number):
 
 
 def main():
+    """Measure what the arguments say, and print it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--number", type=int, default=20_000, help="acquisitions in a round")
@@ -80,7 +84,7 @@ def main():
         "two processes": lambda lock: contended(lock, arguments.number),
     }
     print(sys.version)
-    print(f"{'ns':24}" + "".join(f"{case:>20}" for case in cases))
+    print(f"{'ns':24}" + "".join(f"{case:>30}" for case in cases))
     figures = {(name, case): [] for name in locks for case in cases}
     for _ in range(arguments.rounds):
         for case, measure in cases.items():
@@ -94,11 +98,12 @@ def main():
         for case in cases:
             times = figures[name, case]
             if not times:
-                line += f"{'-':>20}"
+                line += f"{'-':>30}"
                 continue
             ratios = [time / other for time, other in zip(times, base[case])]
-            text = f"{statistics.median(times):.0f} ({statistics.median(ratios):.2f} x)"
-            line += f"{text:>20}"
+            text = f"{statistics.median(times):.0f} ({min(times):.0f}–{max(times):.0f})"
+            text += f" {statistics.median(ratios):.2f} ×"
+            line += f"{text:>30}"
         print(line)
     if arguments.plot:
         rows = [

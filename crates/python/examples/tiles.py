@@ -16,7 +16,8 @@ from pysync.boc import Cown, start, wait, whencall
 try:
     import numpy as np
 except ImportError:
-    sys.exit("tiles.py needs numpy: pip install numpy")
+    print("tiles.py needs numpy: pip install numpy", file=sys.stderr)
+    sys.exit(2)
 
 
 def blur(lines):

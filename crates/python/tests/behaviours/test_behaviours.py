@@ -416,12 +416,6 @@ def test_the_number_of_workers_may_be_set_from_the_environment(monkeypatch):
     assert int(run_python(program)[1]) >= 1
 
 
-def test_the_example_of_the_module_runs():
-    lines = [line[4:] for line in boc.__doc__.splitlines() if line.startswith("    ")]
-    code, _, errors = run_python("\n".join(lines))
-    assert (code, errors) == (0, "")
-
-
 # Exceptions.
 
 

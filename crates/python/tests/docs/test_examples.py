@@ -89,14 +89,14 @@ def test_an_example_fails_on_a_wrong_result(name):
 
 
 @pytest.mark.parametrize(
-    "program, package",
+    "program, package, code",
     [
-        ("import tiles", "numpy"),
-        ("import plot; plot.check('found.svg')", "matplotlib"),
-        ("import plot; plot.check('found.png', 'bocpy')", "bocpy"),
+        ("import tiles", "numpy", 2),
+        ("import plot; plot.check('found.svg')", "matplotlib", 1),
+        ("import plot; plot.check('found.png', 'bocpy')", "bocpy", 1),
     ],
 )
-def test_what_an_example_needs_is_one_line(program, package):
+def test_what_an_example_needs_is_one_line(program, package, code):
     """That a package is missing is no stack of calls."""
     # Of the packages that it needs only this one is missing.
     setup = (
@@ -107,7 +107,7 @@ def test_what_an_example_needs_is_one_line(program, package):
         f"sys.modules[{package!r}] = None\n"
     )
     ended = run("-c", setup + program)
-    assert ended.returncode == 1
+    assert ended.returncode == code
     assert ended.stderr.endswith(f"needs {package}: pip install {package}\n")
     assert ended.stderr.count("\n") == 1
 
