@@ -11,6 +11,7 @@ use fixture::Fixture;
 const PROJECT: &str = r#"[dependency-groups]
 build = ["maturin==1"]
 test = ["pytest==1"]
+examples = ["numpy==1"]
 types = ["mypy==1"]
 "#;
 
