@@ -11,7 +11,7 @@ import threading
 LONG = 30.0
 
 
-def run_python(program, *args, timeout=2 * LONG):
+def run_python(program, *args, timeout=6 * LONG):
     """Run a program in another Python. Returns its exit code, its output and its errors."""
     done = subprocess.run(
         [sys.executable, *args, "-c", program],

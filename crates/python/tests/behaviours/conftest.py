@@ -14,7 +14,7 @@ def runtime(request):
     capture = request.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         stderr = os.dup(2)
-    faulthandler.dump_traceback_later(4 * LONG, exit=True, file=stderr)
+    faulthandler.dump_traceback_later(8 * LONG, exit=True, file=stderr)
     boc.wait(LONG)
     yield
     boc.set_pump_watchdog(None)

@@ -565,7 +565,7 @@ if pid == 0:
     @when(cown, held)
     def result(a, b):
         return a.value + b.value
-    assert result.unwrap(timeout=20) == 3
+    assert result.unwrap(timeout=60) == 3
     wait()
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0

@@ -74,7 +74,7 @@ began.wait()
     "a function that is called at the end": """
 import atexit
 def late():
-    assert whencall(lambda: 5, [], []).unwrap(timeout=20) == 5
+    assert whencall(lambda: 5, [], []).unwrap(timeout=60) == 5
     print("late")
 atexit.register(late)
 """,
@@ -136,10 +136,10 @@ import logging
 logging.disable()
 whencall(hold, [], [])
 def waits():
-    began.wait(20)
+    began.wait(60)
     wait(0)
 threading.Thread(target=waits, daemon=True).start()
-began.wait(20)
+began.wait(60)
 while True:
     try:
         whencall(hold, [], [])
@@ -185,7 +185,7 @@ class Last:
 sys.last_of_all = Last()
 """
         + ENDED[name]
-        + "assert began.wait(20)"
+        + "assert began.wait(60)"
     )
     code, out, errors = run_python(program)
     assert (code, out, errors) == (0, "", "")
@@ -202,9 +202,9 @@ class Acquires:
 def body():
     Cown(Acquires()).acquire()
 start(1)
-whencall(body, [], []).unwrap(timeout=20)
-quiesce(20)
-assert whencall(lambda other: other.value, [other], []).unwrap(timeout=20) == 5
+whencall(body, [], []).unwrap(timeout=60)
+quiesce(60)
+assert whencall(lambda other: other.value, [other], []).unwrap(timeout=60) == 5
 """
     )
     assert run_python(program) == (0, "", "")
@@ -225,7 +225,7 @@ try:
 except RuntimeError as error:
     print("refused")
 resource.setrlimit(resource.RLIMIT_AS, (most, most))
-assert whencall(lambda: 5, [], []).unwrap(timeout=20) == 5
+assert whencall(lambda: 5, [], []).unwrap(timeout=60) == 5
 """
     assert run_python(program) == (0, "refused\n", "")
 
@@ -291,16 +291,16 @@ for _ in range(5):
     pid = os.fork()
     if pid == 0:
         result = whencall(lambda free: free.value + 1, [free], [])
-        assert result.unwrap(timeout=20) == 6
+        assert result.unwrap(timeout=60) == 6
         pinned = whencall(lambda pinned: threading.get_ident(), [PinnedCown(0)], [])
         assert pump().executed == 1
         assert pinned.unwrap() == threading.get_ident()
-        quiesce(20)
+        quiesce(60)
         wait()
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
 # That of the parent goes on.
-assert whencall(lambda free: free.value, [free], []).unwrap(timeout=20) == 5
+assert whencall(lambda free: free.value, [free], []).unwrap(timeout=60) == 5
 """
     )
     code, _, errors = run_python(program, "-W", "ignore")
@@ -322,7 +322,7 @@ def result(cown):
         inner = whencall(lambda: 7, [], [])
         os._exit(0)
     return os.waitpid(pid, 0)[1]
-assert result.unwrap(timeout=20) == 0
+assert result.unwrap(timeout=60) == 0
 wait()
 assert cown.value == 0
 """

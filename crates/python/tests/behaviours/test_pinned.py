@@ -327,7 +327,7 @@ if pid == 0:
     def new(pinned):
         return threading.current_thread() is threading.main_thread()
     assert pump().executed == 1
-    assert new.unwrap(timeout=20)
+    assert new.unwrap(timeout=60)
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
 wait()

@@ -12,7 +12,7 @@ def watchdog(capfd):
     """Ends the process, with the stacks of all threads where they are seen, if a test hangs."""
     with capfd.disabled():
         stderr = os.dup(2)
-    faulthandler.dump_traceback_later(120, exit=True, file=stderr)
+    faulthandler.dump_traceback_later(240, exit=True, file=stderr)
     yield
     faulthandler.cancel_dump_traceback_later()
     os.close(stderr)

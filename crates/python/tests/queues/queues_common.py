@@ -68,7 +68,7 @@ class Thread(threading.Thread):
         return self.result
 
 
-def run(script, *, timeout=60, python=sys.executable, **options):
+def run(script, *, timeout=180, python=sys.executable, **options):
     """Runs a script in an interpreter of its own, which must succeed and complain of nothing."""
     done = subprocess.run(
         [python, "-X", "faulthandler", "-c", textwrap.dedent(script)],
@@ -83,12 +83,12 @@ def run(script, *, timeout=60, python=sys.executable, **options):
 
 
 def fork():
-    """Forks, though there are other threads. The child has a minute."""
+    """Forks, though there are other threads. The child has two minutes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        signal.alarm(60)
+        signal.alarm(120)
     return pid
 
 

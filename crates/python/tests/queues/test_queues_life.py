@@ -119,7 +119,7 @@ class TestShutdown:
         from pysync.boc import drain, receive, send, set_tags
         from pysync._pysync import queue_stats
 
-        faulthandler.dump_traceback_later(50, exit=True)
+        faulthandler.dump_traceback_later(150, exit=True)
 
         def parked():
             return sum(queue["parked_receivers"] for queue in queue_stats())
