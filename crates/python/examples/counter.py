@@ -8,6 +8,7 @@ its owner has died, and makes them agree.
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -29,6 +30,15 @@ class Counter:
         self.mutex = mutex
         self.numbers = struct.Struct(f"<{1 + processes}q")
 
+    @contextlib.contextmanager
+    def held(self):
+        """Hold the mutex. ``with mutex`` does so too, and waits for a second at most."""
+        self.mutex.acquire(timeout=None)
+        try:
+            yield
+        finally:
+            self.mutex.release()
+
     def read(self):
         """Return the total and the list of its parts."""
         total, *parts = self.numbers.unpack_from(self.memory.buf, Mutex.SIZE)
@@ -41,7 +51,7 @@ class Counter:
     def add(self, worker, dies):
         """Count one more for a process, or die half way through."""
         try:
-            with self.mutex:
+            with self.held():
                 total, parts = self.read()
                 self.write(total + 1, parts)
                 if dies:
@@ -64,7 +74,7 @@ class Counter:
     def final(self):
         """Return what :meth:`read` does, once all processes have ended."""
         try:
-            with self.mutex:
+            with self.held():
                 return self.read()
         except OwnerDied as died:
             # The process that was killed was the last one.
