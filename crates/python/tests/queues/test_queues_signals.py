@@ -138,17 +138,19 @@ class TestSignals:
 
 def test_a_sender_that_waits_for_room_is_interrupted(handle):
     """The wait is short, so that many are made."""
-    is_handled = threading.Event()
+    sends, is_handled = threading.Event(), threading.Event()
 
     def stop(*_):
-        is_handled.set()
-        raise Stop
+        if not is_handled.is_set():
+            is_handled.set()
+            raise Stop
 
     handle(stop)
     for number in range(CAPACITY):
         send("a", number)
-    other = interrupt(lambda: True, is_handled)
+    other = interrupt(sends.is_set, is_handled)
     with pytest.raises(Stop):
+        sends.set()
         while True:
             with pytest.raises(RuntimeError, match="full"):
                 send("a", 1)
