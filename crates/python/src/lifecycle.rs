@@ -3,11 +3,14 @@
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::{queues, scheduling};
+use crate::{queues, robust, scheduling};
 
 /// Has both functions below called.
 pub(crate) fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    // Before there is a fork that could come in between.
+    robust::count_forks();
+    scheduling::lane();
     let handlers = PyDict::new(py);
     handlers.set_item("after_in_child", wrap_pyfunction!(after_fork_in_child, module)?)?;
     py.import("os")?.call_method("register_at_fork", (), Some(&handlers))?;

@@ -7,9 +7,9 @@ mod wait;
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
-use std::sync::{Once, OnceLock};
 
 use pyo3::exceptions::{PyOSError, PyResourceWarning, PyTypeError};
 use pyo3::prelude::*;
@@ -33,19 +33,16 @@ const FLAGS: LockFlags = LockFlags::DETACH.union(LockFlags::HANDLE_SIGNALS);
 /// How many forks lie between the process that has loaded the module and this one, and one more.
 static FORKS: AtomicU32 = AtomicU32::new(1);
 
-/// Has each child of a fork count it.
-fn count_forks() {
+/// Has each child of a fork count it. Called once, as the module is made: so no fork comes in between.
+pub(crate) fn count_forks() {
     extern "C" fn in_child() {
         // Ordering: Relaxed; the child has one thread.
         FORKS.fetch_add(1, Relaxed);
     }
 
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // SAFETY: the handler may run in a child: it stores to one word. The module is never unloaded.
-        let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        assert_eq!(refused, 0, "no memory for a handler of forks");
-    });
+    // SAFETY: the handler may run in a child: it stores to one word. The module is never unloaded.
+    let refused = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+    assert_eq!(refused, 0, "no memory for a handler of forks");
 }
 
 /// The mark of the calling thread: equal to no other thread's, nor to that of its copy in a parent.
@@ -78,7 +75,6 @@ impl Mutex {
         kind: Kind,
         shared: bool,
     ) -> PyResult<Self> {
-        count_forks();
         let bytes = memory.bytes();
         if bytes.len().checked_sub(start).is_none_or(|len| len < SIZE) {
             let need = start.saturating_add(SIZE);
